@@ -1,0 +1,152 @@
+"""Calling conventions as data (UEFI 2.10, section 2.3), and the few operations that read them.
+
+A firmware service is entered at a *gate*: an address that holds nothing but the architecture's return
+instruction. What a service needs to know of the CPU is here: where arguments are, where the result goes,
+and how the firmware calls a guest function and gets control back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from efi_services.ports import Cpu, Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Abi:
+    """One architecture's UEFI calling convention.
+
+    Registers are named as the architecture's manual names them. `stack_arguments` is the distance in bytes
+    from the stack pointer at a function's first instruction to its first stack argument, `shadow` the bytes a
+    caller leaves for the callee below them. `link` is None where the return address lies on the stack.
+    `preserved` are the registers that a function gives back unchanged.
+    """
+
+    name: str
+    pointer_bytes: int
+    argument_registers: tuple[str, ...]
+    result: str
+    pc: str
+    sp: str
+    link: str | None
+    stack_arguments: int
+    shadow: int
+    stack_alignment: int
+    preserved: tuple[str, ...]
+    return_instruction: bytes
+    system_table_signature: bytes = b"IBI SYST"
+
+    @property
+    def mask(self) -> int:
+        """All ones in a natural-width value."""
+        return (1 << (8 * self.pointer_bytes)) - 1
+
+    def pack(self, value: int) -> bytes:
+        """A natural-width value as it lies in memory."""
+        return (value & self.mask).to_bytes(self.pointer_bytes, "little")
+
+    def unpack(self, data: bytes) -> int:
+        """The natural-width value at the start of *data*."""
+        return int.from_bytes(data[: self.pointer_bytes], "little")
+
+
+X86_64 = Abi(
+    name="x86_64",
+    pointer_bytes=8,
+    argument_registers=("rcx", "rdx", "r8", "r9"),
+    result="rax",
+    pc="rip",
+    sp="rsp",
+    link=None,
+    stack_arguments=0x28,
+    shadow=0x20,
+    stack_alignment=16,
+    preserved=(
+        "rbx", "rbp", "rdi", "rsi", "r12", "r13", "r14", "r15",
+        "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+    ),
+    return_instruction=b"\xc3",
+)  # fmt: skip
+
+ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The CPU's state at a gate, as far as a call needs it."""
+
+    stack: int
+    caller: int
+    registers: tuple[int, ...]
+
+
+class Convention:
+    """An `Abi` at work on a CPU and its memory."""
+
+    def __init__(self, abi: Abi, cpu: Cpu, memory: Memory) -> None:
+        self.abi = abi
+        self._cpu = cpu
+        self._memory = memory
+        self._at_gate = (abi.sp, abi.link or abi.sp, *abi.argument_registers)
+        self._preserved = (abi.sp, *abi.preserved)
+
+    def enter(self) -> Entry:
+        """Read the state at a gate in one batch."""
+        stack, link, *registers = self._cpu.read(self._at_gate)
+        caller = link if self.abi.link else self.abi.unpack(self._memory.read(stack, self.abi.pointer_bytes))
+        return Entry(stack, caller, tuple(registers))
+
+    def arguments(self, entry: Entry, first: int, count: int) -> Sequence[int]:
+        """Arguments *first* to *first* + *count* - 1 of the call at *entry*, natural width."""
+        in_registers = len(entry.registers)
+        values = list(entry.registers[first : first + count])
+        if first + count > in_registers:
+            width = self.abi.pointer_bytes
+            skip = max(first - in_registers, 0)
+            wanted = first + count - in_registers - skip
+            start = entry.stack + self.abi.stack_arguments + skip * width
+            data = self._memory.read(start, wanted * width)
+            values += [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
+        return values
+
+    def finish(self, value: int) -> None:
+        """Set the result of a call whose gate will return by its own instruction."""
+        self._cpu.write({self.abi.result: value})
+
+    def save(self) -> tuple[int, ...]:
+        """What a function must give back unchanged; `leave` restores it."""
+        return tuple(self._cpu.read(self._preserved))
+
+    def leave(self, saved: Sequence[int], caller: int, value: int) -> None:
+        """Return to *caller* from a gate whose CPU went elsewhere meanwhile, with *value* as the result."""
+        state = dict(zip(self._preserved, saved, strict=True))
+        if self.abi.link is None:
+            state[self.abi.sp] += self.abi.pointer_bytes
+        self._cpu.write({**state, self.abi.result: value, self.abi.pc: caller})
+
+    def call(self, function: int, arguments: Sequence[int], back: int) -> None:
+        """Make the CPU enter *function* with *arguments*; it returns to the address *back*."""
+        abi = self.abi
+        (stack,) = self._cpu.read((abi.sp,))
+        on_stack = arguments[len(abi.argument_registers) :]
+        data = b"".join(abi.pack(argument) for argument in on_stack)
+        stack = (stack - len(data)) & ~(abi.stack_alignment - 1) & abi.mask
+        if data:
+            self._memory.write(stack, data)
+        stack -= abi.shadow
+        state = dict(zip(abi.argument_registers, arguments, strict=False))
+        if abi.link is None:
+            stack -= abi.pointer_bytes
+            self._memory.write(stack, abi.pack(back))
+        else:
+            state[abi.link] = back
+        self._cpu.write({**state, abi.sp: stack, abi.pc: function})
+
+    def result(self) -> int:
+        """What a guest function returned."""
+        (value,) = self._cpu.read((self.abi.result,))
+        return value & self.abi.mask

@@ -1,0 +1,1 @@
+"""Boot services (UEFI 2.10, chapter 7), a file for each family."""

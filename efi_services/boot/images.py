@@ -1,0 +1,129 @@
+"""Image services (UEFI 2.10, section 7.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from efi_services import guids, status
+from efi_services.device_path import END, memory_mapped
+from efi_services.dispatch import ImageExits
+from efi_services.memory_map import MemoryType
+from efi_services.protocols.loaded_image import LoadedImage
+from efi_services.service import Calls, GuestCall, service
+from efi_services.status import EfiError, Status
+from efi_services.types import UINTN, Boolean, Buffer, Bytes, DevicePathBytes, Handle, Out, Pointer, StatusCode
+
+if TYPE_CHECKING:
+    from efi_services.firmware import Firmware
+    from efi_services.images import Image
+
+#: A child image larger than this is no image.
+MAX_IMAGE = 1 << 30
+
+
+@service("LoadImage", "7.4.1")
+def load_image(
+    fw: Firmware,
+    boot_policy: Boolean,
+    parent: Handle,
+    device_path: DevicePathBytes | None,
+    source: Buffer | None,
+    source_size: Bytes,
+    image: Out[Handle],
+) -> Status:
+    """Load an image from memory; loading by device path alone needs a file system, which no handle here has."""
+    fw.images.get(parent)
+    if source is None:
+        if device_path is None:
+            raise EfiError(Status.INVALID_PARAMETER)
+        raise EfiError(Status.NOT_FOUND)
+    if source_size == 0:
+        raise EfiError(Status.LOAD_ERROR)
+    if source_size > MAX_IMAGE:
+        raise EfiError(Status.OUT_OF_RESOURCES)
+    fw.child_count += 1
+    path = device_path or memory_mapped(MemoryType.LoaderData, source.address, source.address + source_size - 1) + END
+    loaded = fw.images.load(source.read(source_size), path, parent, f"child-{fw.child_count}")
+    image.set(loaded.handle)
+    return Status.SUCCESS
+
+
+@service("StartImage", "7.4.2")
+def start_image(
+    fw: Firmware, image: Handle, exit_data_size: Out[Bytes] | None, exit_data: Out[Pointer] | None
+) -> Calls[StatusCode]:
+    """Run an image; the result is what it returned or gave to Exit."""
+    target = fw.images.get(image)
+    if target.started:
+        raise EfiError(Status.INVALID_PARAMETER)
+    result = yield from run_image(fw, target)
+    size, address = target.exit_data
+    if exit_data_size is not None:
+        exit_data_size.set(size)
+    if exit_data is not None:
+        exit_data.set(address)
+    if target.file.subsystem == 10 or status.is_error(result):
+        fw.images.unload(target)
+    return result
+
+
+def run_image(fw: Firmware, image: Image) -> Calls[int]:
+    """Call the image's entry point, and give its status in the 64-bit form."""
+    image.started = True
+    fw.images.running.append(image.handle)
+    level = fw.events.tpl
+    returned = yield GuestCall(image.entry, (image.handle, fw.system_table), image=image.handle)
+    fw.events.tpl = level
+    while fw.images.running.pop() != image.handle:
+        pass
+    return status.decode(returned, fw.abi.pointer_bytes)
+
+
+@service("Exit", "7.4.5")
+def exit_image(
+    fw: Firmware, image: Handle, exit_status: StatusCode, exit_data_size: Bytes, exit_data: Pointer
+) -> Status:
+    """Leave an image; an image that was never started is unloaded instead."""
+    leaving = fw.images.get(image)
+    if not leaving.started:
+        fw.images.unload(leaving)
+        return Status.SUCCESS
+    if fw.images.running[-1] != image:
+        raise EfiError(Status.INVALID_PARAMETER)
+    leaving.left_by_exit = True
+    if exit_status and exit_data:
+        leaving.exit_data = exit_data_size, exit_data
+    raise ImageExits(image, exit_status)
+
+
+@service("UnloadImage", "7.4.3")
+def unload_image(fw: Firmware, image: Handle) -> Calls[StatusCode]:
+    """Remove an image; one that runs or ran decides itself, through its LoadedImage's Unload function."""
+    target = fw.images.get(image)
+    if target.started:
+        at = fw.handles.get(image, guids.LOADED_IMAGE).interface
+        loaded = LoadedImage.unpack(fw.abi, fw.memory.read(at, LoadedImage.sizeof(fw.abi)))
+        if not loaded.unload:
+            raise EfiError(Status.UNSUPPORTED)
+        answer = yield GuestCall(loaded.unload, (image,))
+        if answer:
+            return status.decode(answer, fw.abi.pointer_bytes)
+    fw.images.unload(target)
+    return Status.SUCCESS
+
+
+@service("ExitBootServices", "7.4.6")
+def exit_boot_services(fw: Firmware, image: Handle, map_key: UINTN) -> Calls[Status]:
+    """End boot services, if *map_key* is of the newest memory map."""
+    fw.images.get(image)
+    fw.events.stop_timers()
+    if not fw.exit_announced:
+        fw.exit_announced = True
+        fw.events.signal_group(guids.EVENT_GROUP_BEFORE_EXIT_BOOT_SERVICES)
+        yield from fw.events.dispatch()
+    if map_key != fw.memory_map.key:
+        raise EfiError(Status.INVALID_PARAMETER)
+    fw.events.signal_group(guids.EVENT_GROUP_EXIT_BOOT_SERVICES)
+    yield from fw.events.dispatch()
+    fw.leave_boot_services()
+    return Status.SUCCESS

@@ -1,0 +1,66 @@
+"""The array of configuration tables (UEFI 2.10, section 4.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from efi_services.memory_map import MemoryType
+from efi_services.status import EfiError, Status
+from efi_services.structs import Struct, struct
+from efi_services.types import Guid, Pointer
+
+if TYPE_CHECKING:
+    from efi_services.firmware import Firmware
+
+
+@struct
+class ConfigurationEntry(Struct):
+    """EFI_CONFIGURATION_TABLE."""
+
+    vendor: Guid
+    table: Pointer
+
+
+class ConfigurationTables:
+    """The tables in the order of their installation, and the array that the system table points to.
+
+    The array lies in runtime memory, since the kernel reads it after boot services have gone.
+    """
+
+    def __init__(self, firmware: Firmware) -> None:
+        self._firmware = firmware
+        self._tables: dict[Guid, int] = {}
+        self._array = 0
+        self._room = 0
+
+    def install(self, vendor: Guid, table: int) -> None:
+        """Add, replace, or (0) remove a table; raises NOT_FOUND where there is none to remove."""
+        if table:
+            self._tables[vendor] = table
+        elif self._tables.pop(vendor, None) is None:
+            raise EfiError(Status.NOT_FOUND)
+        self._publish()
+
+    @property
+    def tables(self) -> dict[Guid, int]:
+        """Addresses by GUID."""
+        return dict(self._tables)
+
+    @property
+    def array(self) -> tuple[int, int]:
+        """Address of the array, and its number of entries."""
+        return self._array, len(self._tables)
+
+    def _publish(self) -> None:
+        firmware = self._firmware
+        size = ConfigurationEntry.sizeof(firmware.abi)
+        if len(self._tables) > self._room:
+            old = self._array
+            self._room = max(16, 2 * self._room)
+            empty = bytes(size * self._room)
+            self._array = firmware.store(empty, MemoryType.RuntimeServicesData, "configuration tables")
+            if old:
+                firmware.discard(old)
+        entries = [ConfigurationEntry(vendor, table).pack(firmware.abi) for vendor, table in self._tables.items()]
+        firmware.memory.write(self._array, b"".join(entries))
+        firmware.publish_system_table()

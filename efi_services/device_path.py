@@ -1,0 +1,79 @@
+"""Device paths: a sequence of nodes that ends with an end node (UEFI 2.10, chapter 10)."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from virt.firmware.efi.devpath import DevicePath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from efi_services.types import Guid
+
+#: End of the entire device path.
+END = bytes((0x7F, 0xFF, 4, 0))
+
+
+def vendor_media(guid: Guid) -> bytes:
+    """A Media/Vendor node (section 10.3.5.3)."""
+    return struct.pack("<BBH", 4, 3, 20) + guid.bytes_le
+
+
+def vendor_hardware(guid: Guid) -> bytes:
+    """A Hardware/Vendor node (section 10.3.2.4)."""
+    return struct.pack("<BBH", 1, 4, 20) + guid.bytes_le
+
+
+def file_path(name: str) -> bytes:
+    """A Media/File Path node (section 10.3.5.4)."""
+    text = (name + "\0").encode("utf-16-le")
+    return struct.pack("<BBH", 4, 4, 4 + len(text)) + text
+
+
+def memory_mapped(memory_type: int, start: int, end: int) -> bytes:
+    """A Hardware/Memory Mapped node (section 10.3.2.3), which is where an image from memory comes from."""
+    return struct.pack("<BBHIQQ", 1, 3, 24, memory_type, start, end)
+
+
+def nodes(path: bytes) -> Iterator[bytes]:
+    """The nodes of *path* before its end node; stops at the first malformed one."""
+    at = 0
+    while at + 4 <= len(path):
+        length = int.from_bytes(path[at + 2 : at + 4], "little")
+        if path[at] == 0x7F or length < 4 or at + length > len(path):
+            return
+        yield path[at : at + length]
+        at += length
+
+
+def length_of_match(prefix: bytes, path: bytes) -> int | None:
+    """Bytes of *path* that *prefix*, without its end node, covers; None where it is not its start."""
+    length = 0
+    theirs = nodes(path)
+    for node in nodes(prefix):
+        if next(theirs, None) != node:
+            return None
+        length += len(node)
+    return length
+
+
+def to_text(path: bytes) -> str:
+    """A path for people; a node that can't be decoded is shown in hex."""
+    return "/".join(_node_text(node) for node in nodes(path)) or "End"
+
+
+def _node_text(node: bytes) -> str:
+    if node[:2] == b"\x04\x03" and len(node) >= 20:
+        from efi_services.guids import name_of
+        from efi_services.types import Guid
+
+        return f"VenMedia({name_of(Guid(bytes_le=node[4:20]))})"
+    if node[:2] == b"\x01\x03" and len(node) >= 24:
+        _, start, end = struct.unpack_from("<IQQ", node, 4)
+        return f"MemoryMapped({start:#x},{end:#x})"
+    try:
+        return str(DevicePath(node + END))
+    except (ValueError, struct.error, IndexError, UnicodeDecodeError):
+        return node.hex()

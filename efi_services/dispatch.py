@@ -1,0 +1,305 @@
+"""From a gate to a service and back: decoding, running, recording, and calls into the guest.
+
+The machine calls `Dispatcher.enter` when the CPU stands at a gate. A service that needs guest code to run
+(StartImage, a notification function) is a generator that yields `GuestCall`s; its frame waits on a stack of
+frames until the guest function returns to the *return gate*.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from efi_services import status as status_codes
+from efi_services.abi import Convention
+from efi_services.ports import MemoryFault
+from efi_services.status import EfiError, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from efi_services.abi import Entry
+    from efi_services.firmware import Firmware
+    from efi_services.ports import Memory
+    from efi_services.service import GuestCall, Service
+    from efi_services.types import Guid, Json
+
+#: Virtual time that a service call takes, in nanoseconds.
+CALL_COST = 1000
+#: Guest functions that the firmware may be waiting for at once.
+MAX_DEPTH = 128
+
+
+class RunEnds(Exception):
+    """The payload has come to its end."""
+
+    def __init__(self, kind: str, status: int | None, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.status = status
+        self.detail = detail
+
+
+class ImageExits(Exception):
+    """The image *handle* called Exit: everything above its StartImage is unwound."""
+
+    def __init__(self, handle: int, status: int) -> None:
+        super().__init__(f"image {handle:#x} exits")
+        self.handle = handle
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the firmware does at a gate address. *table* names where a caller finds the slot."""
+
+    service: Service
+    table: str
+    ends_with_boot_services: bool
+
+
+@dataclass(slots=True)
+class Call:
+    """One service call as it is recorded. Addresses are guest addresses, times virtual nanoseconds."""
+
+    seq: int
+    parent: int | None
+    depth: int
+    image: str
+    pc: int
+    caller: int
+    table: str
+    service: str
+    protocol: str | None
+    time: int
+    implemented: bool = True
+    guid: Guid | None = None
+    arguments: dict[str, Json] = field(default_factory=dict)
+    results: dict[str, Json] = field(default_factory=dict)
+    status: str | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A service that waits for a guest function, and where it goes on afterwards."""
+
+    steps: Generator[GuestCall, int, Any]
+    service: Service | None
+    call: Call | None
+    values: list[Any]
+    saved: tuple[int, ...]
+    caller: int
+    image: int | None = None
+
+
+class Dispatcher:
+    """Runs the services of one firmware on one CPU."""
+
+    def __init__(self, firmware: Firmware) -> None:
+        self._firmware = firmware
+        self._convention = Convention(firmware.abi, firmware.cpu, firmware.memory)
+        self._frames: list[_Frame] = []
+        self._calls = 0
+        self._gates: dict[int, Gate] = {}
+        self.return_gate = 0
+
+    @property
+    def call_count(self) -> int:
+        """Service calls so far."""
+        return self._calls
+
+    def add_gate(self, address: int, gate: Gate) -> None:
+        """Let calls to *address* run the gate's service."""
+        self._gates[address] = gate
+
+    def start(self, steps: Generator[GuestCall, int, Any]) -> None:
+        """Begin with *steps*, whose first `GuestCall` is where the CPU starts."""
+        self._advance(_Frame(steps, None, None, [], self._convention.save(), 0), None)
+
+    def enter(self, address: int) -> None:
+        """The CPU stands at a gate: run its service, or go on with the one that waits for this return."""
+        if address == self.return_gate:
+            if not self._frames:
+                raise RunEnds("fault", None, "a return to the firmware that nothing waits for")
+            self._advance(self._frames.pop(), self._convention.result())
+            return
+        gate = self._gates.get(address)
+        if gate is None:
+            raise RunEnds("fault", None, f"a jump into the firmware's gates at {address:#x}, where no service is")
+        self._call(address, gate)
+
+    def _call(self, address: int, gate: Gate) -> None:
+        firmware, service = self._firmware, gate.service
+        entry = self._convention.enter()
+        call = self._record(address, entry.caller, gate)
+        values: list[Any] = []
+        result: Any = Status.SUCCESS
+        before = _traffic(firmware.memory)
+        try:
+            if gate.ends_with_boot_services and firmware.boot_services_exited:
+                firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {entry.caller:#x}")
+                raise EfiError(Status.UNSUPPORTED)
+            if service.function is None:
+                call.implemented = False
+                raise EfiError(Status.UNSUPPORTED)
+            raw = self._arguments(entry, service)
+            receiver: Any = firmware
+            if service.protocol is not None:
+                receiver, raw = firmware.interfaces.get(raw[0]), raw[1:]
+                if type(receiver) is not firmware.protocol_classes.get(service.protocol):
+                    raise EfiError(Status.INVALID_PARAMETER)
+            for parameter, each in zip(service.parameters, raw, strict=True):
+                value = each if parameter.role == "pairs" else parameter.decode(each, firmware.abi, firmware.memory)
+                values.append(value)
+                call.arguments[parameter.name] = parameter.show(value)
+            firmware.observer.call_begins(call)
+            result = service.function(receiver, *values)
+        except EfiError as refusal:
+            result = refusal.status
+            values += [None] * (len(service.parameters) - len(values))
+        except ImageExits as leaving:
+            self._settle(call, service, values, None)
+            self._unwind(leaving)
+            return
+        except (RunEnds, MemoryFault) as end:
+            self._settle(call, service, values, None)
+            raise _fatal(end, call) from None
+        _count(call, before, firmware.memory)
+        firmware.clock.advance(CALL_COST)
+        if inspect.isgenerator(result):
+            steps = result
+        elif firmware.events.ready():
+            steps = _after(firmware.events.dispatch(), result)
+        else:
+            self._settle(call, service, values, result)
+            self._convention.finish(self._encode(service, result))
+            return
+        self._advance(_Frame(steps, service, call, values, self._convention.save(), entry.caller), None)
+
+    def _arguments(self, entry: Entry, service: Service) -> list[Any]:
+        """The raw arguments, `This` included for a method; pairs are read up to their NULL."""
+        count = len(service.parameters) + (service.protocol is not None)
+        if not (service.parameters and service.parameters[-1].role == "pairs"):
+            return list(self._convention.arguments(entry, 0, count))
+        fixed = list(self._convention.arguments(entry, 0, count - 1))
+        pairs: list[tuple[int, int]] = []
+        while len(pairs) < 64:
+            guid, interface = self._convention.arguments(entry, len(fixed) + 2 * len(pairs), 2)
+            if guid == 0:
+                return [*fixed, pairs]
+            pairs.append((guid, interface))
+        raise EfiError(Status.INVALID_PARAMETER)
+
+    def _advance(self, frame: _Frame, returned: int | None) -> None:
+        """Let a waiting service go on; it either wants another guest call or is done."""
+        firmware = self._firmware
+        before = _traffic(firmware.memory)
+        wanted: GuestCall | None = None
+        result: Any = None
+        try:
+            wanted = next(frame.steps) if returned is None else frame.steps.send(returned)
+        except StopIteration as done:
+            result = done.value
+        except EfiError as refusal:
+            result = refusal.status
+        except (RunEnds, MemoryFault) as end:
+            if frame.call is not None and frame.service is not None:
+                self._settle(frame.call, frame.service, frame.values, None)
+            raise _fatal(end, frame.call) from None
+        if frame.call is not None:
+            _count(frame.call, before, firmware.memory)
+        if wanted is not None:
+            self._into_guest(frame, wanted)
+        elif firmware.events.ready():
+            frame.steps = _after(firmware.events.dispatch(), result)
+            self._advance(frame, None)
+        else:
+            assert frame.call is not None
+            assert frame.service is not None
+            self._settle(frame.call, frame.service, frame.values, result)
+            self._convention.leave(frame.saved, frame.caller, self._encode(frame.service, result))
+
+    def _into_guest(self, frame: _Frame, wanted: GuestCall) -> None:
+        if len(self._frames) >= MAX_DEPTH:
+            raise RunEnds("fault", None, f"guest functions nested more than {MAX_DEPTH} deep")
+        frame.image = wanted.image
+        self._frames.append(frame)
+        self._convention.call(wanted.function, wanted.arguments, self.return_gate)
+
+    def _unwind(self, leaving: ImageExits) -> None:
+        """Drop every frame above the one that started the image, and let that one go on with the exit status."""
+        while self._frames:
+            frame = self._frames.pop()
+            if frame.image == leaving.handle:
+                self._advance(frame, leaving.status)
+                return
+            frame.steps.close()
+            if frame.call is not None and frame.service is not None:
+                self._settle(frame.call, frame.service, frame.values, None)
+        raise RunEnds("fault", None, "Exit of an image that no StartImage waits for")
+
+    def abandon(self) -> None:
+        """Record the calls that the end of the run left waiting."""
+        while self._frames:
+            frame = self._frames.pop()
+            if frame.call is not None and frame.service is not None:
+                self._settle(frame.call, frame.service, frame.values, None)
+
+    def _record(self, address: int, caller: int, gate: Gate) -> Call:
+        parents = [frame.call.seq for frame in self._frames if frame.call is not None]
+        call = Call(
+            seq=self._calls,
+            parent=parents[-1] if parents else None,
+            depth=len(parents),
+            image=self._firmware.images.name_at(caller),
+            pc=address,
+            caller=caller,
+            table=gate.table,
+            service=gate.service.name,
+            protocol=gate.service.protocol,
+            guid=gate.service.guid,
+            time=self._firmware.clock.now,
+        )
+        self._calls += 1
+        return call
+
+    def _settle(self, call: Call, service: Service, values: list[Any], result: Any) -> None:
+        if result is not None and values:
+            call.results.update(service.results(values))
+        if result is None:
+            call.status = None
+        elif service.returns == "status":
+            call.status = status_codes.name(int(result))
+        elif service.returns == "value":
+            call.results["result"] = int(result)
+        self._firmware.observer.call_ends(call)
+
+    def _encode(self, service: Service, result: Any) -> int:
+        if service.returns == "status":
+            return status_codes.encode(int(result), self._firmware.abi.pointer_bytes)
+        return int(result or 0)
+
+
+def _after(notifications: Generator[GuestCall, int, None], result: Any) -> Generator[GuestCall, int, Any]:
+    """A service's result, once the notifications that became due have run."""
+    yield from notifications
+    return result
+
+
+def _traffic(memory: Memory) -> tuple[int, int]:
+    return memory.bytes_read, memory.bytes_written
+
+
+def _count(call: Call, before: tuple[int, int], memory: Memory) -> None:
+    call.bytes_in += memory.bytes_read - before[0]
+    call.bytes_out += memory.bytes_written - before[1]
+
+
+def _fatal(end: RunEnds | MemoryFault, call: Call | None) -> RunEnds:
+    """A pointer that no memory is behind ends the run, as it would crash a firmware."""
+    if isinstance(end, RunEnds):
+        return end
+    return RunEnds("fault", None, f"{call.service if call else 'the firmware'}, called by the guest: {end}")

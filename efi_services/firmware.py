@@ -1,0 +1,351 @@
+"""The firmware: everything put together in guest memory, and the few operations that several services share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from efi_services import acpi, guids, smbios, status, tables
+from efi_services.boot.images import run_image
+from efi_services.configuration import ConfigurationTables
+from efi_services.console import Console
+from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
+from efi_services.dispatch import Dispatcher, Gate, RunEnds
+from efi_services.events import EventQueue
+from efi_services.handles import HandleDatabase
+from efi_services.images import Images
+from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
+from efi_services.pool import Pool
+from efi_services.ports import Access
+from efi_services.protocols.load_file2 import LoadFile2
+from efi_services.protocols.memory_attribute import MemoryAttribute
+from efi_services.protocols.rng import Rng
+from efi_services.protocols.simple_text_input import SimpleTextInput
+from efi_services.protocols.simple_text_output import SimpleTextOutput
+from efi_services.service import PROTOCOLS, Member, Service
+from efi_services.status import EfiError, Status
+from efi_services.types import codec_of
+from efi_services.variables import VariableStore
+
+if TYPE_CHECKING:
+    from efi_services.abi import Abi
+    from efi_services.images import Image
+    from efi_services.platform import Platform
+    from efi_services.ports import Clock, Cpu, Entropy, ImageReader, Memory, Mmu, Observer
+    from efi_services.service import Calls, ProtocolType
+    from efi_services.types import Guid
+
+#: Distance between gates in bytes; each holds a return instruction.
+GATE_STEP = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside, as the firmware gets it."""
+
+    cpu: Cpu
+    memory: Memory
+    mmu: Mmu
+    clock: Clock
+    entropy: Entropy
+    reader: ImageReader
+    observer: Observer
+
+
+class Firmware:
+    """One machine's firmware, from power-on to the end of the run."""
+
+    def __init__(self, abi: Abi, platform: Platform, ports: Ports, initrd: bytes | None = None) -> None:
+        self.abi = abi
+        self.platform = platform
+        self.cpu = ports.cpu
+        self.memory = ports.memory
+        self.mmu = ports.mmu
+        self.clock = ports.clock
+        self.reader = ports.reader
+        self.observer = ports.observer
+        self.memory_map = MemoryMap(platform.ranges)
+        self.pool = Pool(self.memory_map)
+        self.events = EventQueue(self.clock, self.new_handle, self.discard)
+        self.handles = HandleDatabase(self.new_handle, self.discard)
+        self.variables = VariableStore(platform.variables)
+        self.console = Console()
+        self.images = Images(self)
+        self.configuration = ConfigurationTables(self)
+        self.dispatcher = Dispatcher(self)
+        #: Protocol instances by the address of their interface structure.
+        self.interfaces: dict[int, Any] = {}
+        self.protocol_classes: dict[str, type] = {}
+        self.boot_services_exited = False
+        self.exit_announced = False
+        self.virtual_map: tuple[tuple[int, int, int], ...] = ()
+        self.converting = False
+        self.monotonic_count = 0
+        self.time_offset = 0
+        self.watchdog: int | None = None
+        self.child_count = 0
+        self._guid_addresses: dict[Guid, int] = {}
+        self._gate_of: dict[int, int] = {}
+        self._console_in = self._console_out = (0, 0)
+        self.system_table = 0
+        self._build_gates()
+        self._build_tables()
+        self._offer_protocols(ports.entropy, initrd)
+        self._offer_configuration()
+
+    # What services share.
+
+    def finding(self, kind: str, detail: str) -> None:
+        """Tell the observer of something remarkable."""
+        self.observer.finding(kind, detail)
+
+    def allocate_pages(self, how: AllocateType, memory_type: MemoryType, pages: int, address: int = 0) -> int:
+        """Pages for the guest, executable where their type is one of code."""
+        start = self.memory_map.allocate(how, memory_type, pages, address)
+        end = start + pages * PAGE
+        if memory_type.is_code:
+            self.mmu.protect(start, end - start, Access.RWX)
+        self.observer.region_born(start, end, "pages", memory_type.name)
+        return start
+
+    def free_pages(self, start: int, pages: int) -> None:
+        """Give pages back; they lose what permissions they had got."""
+        self.memory_map.free(start, pages)
+        self.mmu.protect(start, pages * PAGE, Access.RW)
+        self.observer.region_died(start, start + pages * PAGE)
+
+    def allocate_pool(self, memory_type: MemoryType, size: int, kind: str = "pool", name: str = "") -> int:
+        """Bytes from the pool."""
+        address = self.pool.allocate(memory_type, size)
+        self.observer.region_born(address, address + max(size, 1), kind, name or memory_type.name)
+        return address
+
+    def store(self, data: bytes, memory_type: MemoryType, name: str) -> int:
+        """A copy of *data* in guest memory."""
+        address = self.allocate_pool(memory_type, len(data), "firmware", name)
+        self.memory.write(address, data)
+        return address
+
+    def discard(self, address: int) -> None:
+        """Free a pool allocation; raises INVALID_PARAMETER."""
+        size = self.pool.free(address)
+        self.observer.region_died(address, address + size)
+
+    def new_handle(self) -> int:
+        """A value for a handle or an event: the address of memory that is its own."""
+        return self.allocate_pool(MemoryType.BootServicesData, 16, "firmware", "handle")
+
+    def install(self, handle: int, guid: Guid, interface: int) -> int:
+        """Put a protocol on a handle (0: a new one), and tell those who wait for it."""
+        handle, waiting = self.handles.install(handle, guid, interface)
+        for event in waiting:
+            self.events.signal(event)
+        return handle
+
+    def publish(self, instance: Any) -> int:
+        """Lay a protocol instance's interface structure out in guest memory; gives its address."""
+        declared: ProtocolType = instance.protocol
+        self.protocol_classes[declared.name] = type(instance)
+        data = b""
+        for slot in declared.slots:
+            if isinstance(slot, Member):
+                codec = codec_of(slot.annotation)
+                size = codec.size(self.abi)
+                data = data.ljust(-(-len(data) // size) * size, b"\0")
+                data += codec.store(self.abi, getattr(instance, slot.value))
+            else:
+                data = data.ljust(-(-len(data) // self.abi.pointer_bytes) * self.abi.pointer_bytes, b"\0")
+                data += self.abi.pack(self._gate_of[id(slot)])
+        address = self.store(data, MemoryType.BootServicesData, declared.name)
+        self.interfaces[address] = instance
+        return address
+
+    def guid_at(self, guid: Guid) -> int:
+        """The address of a copy of *guid* that lives as long as boot services."""
+        if guid not in self._guid_addresses:
+            self._guid_addresses[guid] = self.store(guid.bytes_le, MemoryType.BootServicesData, f"GUID {guid}")
+        return self._guid_addresses[guid]
+
+    # The life of a run.
+
+    def load_payload(self, data: bytes, name: str, command_line: str | None) -> Image:
+        """Place the payload, with *command_line* as its load options; raises EfiError as LoadImage does."""
+        device = self.install(0, guids.DEVICE_PATH, self._path(vendor_hardware(guids.SHIM_PAYLOAD), "payload device"))
+        options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
+        return self.images.load(data, file_path(f"\\{name}") + END, 0, name, options, device)
+
+    def run_payload(self, image: Image) -> Calls[None]:
+        """Start the payload on a stack of its own; the end of this generator is the end of the run."""
+        result = yield from run_image(self, image)
+        kind = "exited" if image.left_by_exit else "returned"
+        raise RunEnds(kind, result, f"{image.name} {kind} with {status.name(result)}")
+
+    def allocate_stack(self) -> int:
+        """The payload's stack; gives the address just above it."""
+        pages = -(-self.platform.stack_bytes // PAGE)
+        # The page below stays unmapped, so that a stack that overflows is seen and not what lies below it.
+        base = self.memory_map.allocate(
+            AllocateType.AnyPages, MemoryType.BootServicesData, pages + 1, owner=Owner.FIRMWARE
+        )
+        self.mmu.protect(base, PAGE, Access.NONE)
+        self.observer.region_born(base, base + PAGE, "firmware", "stack guard")
+        self.observer.region_born(base + PAGE, base + (pages + 1) * PAGE, "stack", "payload stack")
+        return base + (pages + 1) * PAGE
+
+    def leave_boot_services(self) -> None:
+        """Boot services are gone: what section 7.4.6 says of the system table, and interrupts off."""
+        self.boot_services_exited = True
+        self.watchdog = None
+        self._console_in = self._console_out = (0, 0)
+        self.publish_system_table()
+        self.cpu.mask_interrupts()
+
+    def check_watchdog(self) -> None:
+        """End the run when the watchdog timer has run out."""
+        if self.watchdog is not None and self.clock.now >= self.watchdog:
+            raise RunEnds("reset", None, "the watchdog timer ran out")
+
+    def publish_system_table(self) -> None:
+        """Write the system table as it is by now, its CRC included."""
+        if not self.system_table:
+            return
+        array, count = self.configuration.array
+        table = tables.SystemTable(
+            header=tables.TableHeader(
+                int.from_bytes(self.abi.system_table_signature, "little"),
+                tables.REVISION,
+                tables.SystemTable.sizeof(self.abi),
+                0,
+                0,
+            ),
+            firmware_vendor=self.convert(self._vendor),
+            firmware_revision=self.platform.revision,
+            console_in_handle=self._console_in[0],
+            con_in=self._console_in[1],
+            console_out_handle=self._console_out[0],
+            con_out=self._console_out[1],
+            standard_error_handle=self._console_out[0],
+            std_err=self._console_out[1],
+            runtime_services=self.convert(self._runtime_table),
+            boot_services=0 if self.boot_services_exited else self._boot_table,
+            number_of_table_entries=count,
+            configuration_table=self.convert(array) if array else 0,
+        )
+        self.memory.write(self.system_table, tables.with_crc(self.abi, table.pack(self.abi)))
+
+    def convert(self, address: int) -> int:
+        """An address in the virtual map, itself while there is none; raises NOT_FOUND."""
+        if not self.virtual_map:
+            return address
+        for start, end, virtual in self.virtual_map:
+            if start <= address < end:
+                return virtual + address - start
+        raise EfiError(Status.NOT_FOUND)
+
+    def convert_tables(self) -> None:
+        """Give the pointers in the runtime and system tables their virtual values."""
+        pointers = [self.convert(self._gate_of[id(each)]) for each in tables.RUNTIME_SERVICES]
+        self.memory.write(
+            self._runtime_table, tables.service_table(self.abi, tables.RUNTIME_SIGNATURE, pointers)
+        )
+        self.publish_system_table()
+
+    # What is built at power-on.
+
+    @property
+    def gate_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Where gates are: the addresses at which the CPU enters the firmware."""
+        return self._gate_ranges
+
+    def _build_gates(self) -> None:
+        boot: list[tuple[Service, str]] = [(each, "boot") for each in tables.BOOT_SERVICES if each is not None]
+        for declared in PROTOCOLS.values():
+            boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
+        runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
+        self._gate_ranges = (
+            self._build_gate_pages(boot, MemoryType.BootServicesCode, spare=1),
+            self._build_gate_pages(runtime, MemoryType.RuntimeServicesCode),
+        )
+        # Guest functions return to a gate of their own, behind those of the services.
+        self.dispatcher.return_gate = self._gate_ranges[0][0] + len(boot) * GATE_STEP
+
+    def _build_gate_pages(
+        self, services: list[tuple[Service, str]], memory_type: MemoryType, spare: int = 0
+    ) -> tuple[int, int]:
+        size = -(-(len(services) + spare) * GATE_STEP // PAGE) * PAGE
+        start = self.memory_map.allocate(AllocateType.AnyPages, memory_type, size // PAGE, owner=Owner.FIRMWARE)
+        self.memory.write(start, self.abi.return_instruction.ljust(GATE_STEP, b"\xcc") * (size // GATE_STEP))
+        self.mmu.protect(start, size, Access.RX)
+        for index, (service, table) in enumerate(services):
+            address = start + index * GATE_STEP
+            self._gate_of[id(service)] = address
+            self.dispatcher.add_gate(address, Gate(service, table, ends_with_boot_services=table != "runtime"))
+        self.observer.region_born(start, start + size, "firmware", f"{memory_type.name} gates")
+        return start, start + size
+
+    def _build_tables(self) -> None:
+        pointers = {id(None): 0, **self._gate_of}
+        boot = tables.service_table(
+            self.abi, tables.BOOT_SIGNATURE, [pointers[id(each)] for each in tables.BOOT_SERVICES]
+        )
+        runtime = tables.service_table(
+            self.abi, tables.RUNTIME_SIGNATURE, [pointers[id(each)] for each in tables.RUNTIME_SERVICES]
+        )
+        vendor = (self.platform.vendor + "\0").encode("utf-16-le")
+        self._boot_table = self.store(boot, MemoryType.BootServicesData, "boot services table")
+        self._runtime_table = self.store(runtime, MemoryType.RuntimeServicesData, "runtime services table")
+        self._vendor = self.store(vendor, MemoryType.RuntimeServicesData, "firmware vendor")
+        size = tables.SystemTable.sizeof(self.abi)
+        self.system_table = self.store(bytes(size), MemoryType.RuntimeServicesData, "system table")
+        self.publish_system_table()
+
+    def _offer_protocols(self, entropy: Entropy, initrd: bytes | None) -> None:
+        if self.platform.console:
+            for attribute, instance in (
+                ("_console_in", SimpleTextInput(self)),
+                ("_console_out", SimpleTextOutput(self)),
+            ):
+                interface = self.publish(instance)
+                setattr(self, attribute, (self.install(0, instance.protocol.guid, interface), interface))  # type: ignore[attr-defined]
+            self.publish_system_table()
+        if self.platform.rng:
+            self._offer(Rng(entropy))
+        if self.platform.memory_attribute:
+            self._offer(MemoryAttribute(self.mmu))
+        if initrd is not None:
+            path = self._path(vendor_media(guids.LINUX_EFI_INITRD_MEDIA), "initrd device path")
+            handle = self.install(0, guids.DEVICE_PATH, path)
+            self.install(handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd)))
+
+    def _offer(self, instance: Any) -> None:
+        self.install(0, instance.protocol.guid, self.publish(instance))
+
+    def _path(self, node: bytes, name: str) -> int:
+        return self.store(node + END, MemoryType.BootServicesData, name)
+
+    def _offer_configuration(self) -> None:
+        platform = self.platform
+        if platform.acpi:
+            addresses = [self.store(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4]!r}") for each in platform.acpi]
+            root = self.store(acpi.xsdt(addresses), MemoryType.ACPIReclaimMemory, "ACPI XSDT")
+            self.configuration.install(
+                guids.ACPI_20_TABLE, self.store(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
+            )
+        if platform.smbios:
+            at = self.store(platform.smbios, MemoryType.RuntimeServicesData, "SMBIOS structures")
+            point = smbios.entry_point(at, len(platform.smbios))
+            self.configuration.install(
+                guids.SMBIOS3_TABLE, self.store(point, MemoryType.RuntimeServicesData, "SMBIOS entry point")
+            )
+        for each in platform.tables:
+            at = self.store(each.data, MemoryType(each.memory_type), f"configuration table {each.vendor}")
+            self.configuration.install(each.vendor, at)
+        self.configuration.install(guids.RT_PROPERTIES_TABLE, self._runtime_properties())
+
+    def _runtime_properties(self) -> int:
+        """EFI_RT_PROPERTIES_TABLE (section 4.6.2): what is implemented, as far as the platform allows it."""
+        implemented = {each.name for each in tables.RUNTIME_SERVICES if each is not None and each.implemented}
+        mask = sum(1 << bit for bit, name in enumerate(tables.RUNTIME_PROPERTY_BITS) if name in implemented)
+        mask &= self.platform.runtime_services
+        table = (1).to_bytes(2, "little") + (8).to_bytes(2, "little") + mask.to_bytes(4, "little")
+        return self.store(table, MemoryType.RuntimeServicesData, "runtime properties")

@@ -1,0 +1,155 @@
+"""Loaded images: from a file's bytes to a running program and out again (UEFI 2.10, section 7.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from efi_services import guids
+from efi_services.memory_map import PAGE, AllocateType, MemoryType
+from efi_services.protocols.loaded_image import LoadedImage
+from efi_services.status import EfiError, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from efi_services.firmware import Firmware
+    from efi_services.ports import ImageFile
+
+APPLICATION, BOOT_SERVICE_DRIVER, RUNTIME_DRIVER = 10, 11, 12
+
+#: Where each kind of image lies: the types of its code and of its data (section 7.2.1, table 7.5).
+_MEMORY = {
+    APPLICATION: (MemoryType.LoaderCode, MemoryType.LoaderData),
+    BOOT_SERVICE_DRIVER: (MemoryType.BootServicesCode, MemoryType.BootServicesData),
+    RUNTIME_DRIVER: (MemoryType.RuntimeServicesCode, MemoryType.RuntimeServicesData),
+}
+
+
+@dataclass(slots=True)
+class Image:
+    """One loaded image. Addresses are guest addresses."""
+
+    handle: int
+    name: str
+    base: int
+    size: int
+    entry: int
+    file: ImageFile
+    interface: int
+    path: int
+    parent: int
+    started: bool = False
+    left_by_exit: bool = False
+    exit_data: tuple[int, int] = field(default=(0, 0))
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.base + self.size
+
+
+class Images:
+    """All loaded images and the stack of those that are running."""
+
+    def __init__(self, firmware: Firmware) -> None:
+        self._firmware = firmware
+        self._images: dict[int, Image] = {}
+        self.running: list[int] = []
+
+    def load(self, data: bytes, path: bytes, parent: int, name: str, options: bytes = b"", device: int = 0) -> Image:
+        """Place an image in memory and make its handle.
+
+        Raises:
+            EfiError: UNSUPPORTED (no image, or for another machine), LOAD_ERROR (it can't lie where there is
+                room), OUT_OF_RESOURCES.
+        """
+        firmware = self._firmware
+        try:
+            file = firmware.reader.read_image(data)
+        except ValueError as why:
+            firmware.finding("image-refused", f"{name}: {why}")
+            raise EfiError(Status.UNSUPPORTED if not data.startswith(b"MZ") else Status.LOAD_ERROR) from None
+        if file.architecture != firmware.abi.name:
+            firmware.finding("image-refused", f"{name} is for {file.architecture}, this machine is {firmware.abi.name}")
+            raise EfiError(Status.UNSUPPORTED)
+        code, _ = _MEMORY[file.subsystem]
+        pages = -(-file.size // PAGE)
+        how = AllocateType.AnyPages if file.fixed_base is None else AllocateType.Address
+        base = firmware.memory_map.allocate(
+            how, code, pages, file.fixed_base or 0, alignment=max(file.alignment, PAGE)
+        )
+        try:
+            contents = file.place(base)
+        except ValueError as why:
+            firmware.memory_map.free(base, pages)
+            firmware.finding("image-refused", f"{name}: {why}")
+            raise EfiError(Status.LOAD_ERROR) from None
+        firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
+        for segment in file.segments:
+            firmware.mmu.protect(base + segment.offset, -(-segment.size // PAGE) * PAGE, segment.access)
+            firmware.observer.region_born(
+                base + segment.offset, base + segment.offset + segment.size, "image", f"{name} {segment.name}"
+            )
+        return self._install(file, base, pages * PAGE, path, parent, name, options, device)
+
+    def _install(
+        self, file: ImageFile, base: int, size: int, path: bytes, parent: int, name: str, options: bytes, device: int
+    ) -> Image:
+        firmware = self._firmware
+        code, data_type = _MEMORY[file.subsystem]
+        path_at = firmware.store(path, MemoryType.BootServicesData, f"device path of {name}")
+        options_at = firmware.store(options, MemoryType.LoaderData, f"load options of {name}") if options else 0
+        loaded = LoadedImage(
+            parent_handle=parent,
+            system_table=firmware.system_table,
+            device_handle=device,
+            file_path=path_at,
+            load_options_size=len(options),
+            load_options=options_at,
+            image_base=base,
+            image_size=file.size,
+            image_code_type=code,
+            image_data_type=data_type,
+        )
+        interface = firmware.store(
+            loaded.pack(firmware.abi), MemoryType.BootServicesData, f"EFI_LOADED_IMAGE_PROTOCOL of {name}"
+        )
+        handle = firmware.install(0, guids.LOADED_IMAGE, interface)
+        firmware.install(handle, guids.LOADED_IMAGE_DEVICE_PATH, path_at)
+        image = Image(handle, name, base, size, base + file.entry, file, interface, path_at, parent)
+        self._images[handle] = image
+        return image
+
+    def get(self, handle: int) -> Image:
+        """The image of a handle; raises INVALID_PARAMETER."""
+        try:
+            return self._images[handle]
+        except KeyError:
+            raise EfiError(Status.INVALID_PARAMETER) from None
+
+    @property
+    def current(self) -> Image | None:
+        """The image that runs."""
+        return self._images[self.running[-1]] if self.running else None
+
+    def unload(self, image: Image) -> None:
+        """Take an image out of memory and the handle database."""
+        firmware = self._firmware
+        del self._images[image.handle]
+        firmware.observer.region_died(image.base, image.end)
+        for guid in firmware.handles.protocols(image.handle) if image.handle in firmware.handles else []:
+            firmware.handles.uninstall(image.handle, guid, firmware.handles.get(image.handle, guid).interface)
+        firmware.free_pages(image.base, image.size // PAGE)
+        firmware.discard(image.interface)
+        firmware.discard(image.path)
+
+    def name_at(self, address: int) -> str:
+        """The name of the image that holds *address*; where none does, nothing."""
+        for image in self._images.values():
+            if image.base <= address < image.end:
+                return image.name
+        return ""
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self._images.values())

@@ -1,0 +1,175 @@
+"""What the firmware needs from outside: small interfaces that the machine, or a test, fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from efi_services.dispatch import Call
+
+
+class MemoryFault(Exception):
+    """The firmware was made to touch an address that is no guest memory."""
+
+    def __init__(self, address: int, size: int, *, write: bool) -> None:
+        super().__init__(f"{'write' if write else 'read'} of {size} bytes at {address:#x}, which is no memory")
+        self.address = address
+        self.size = size
+        self.write = write
+
+
+class Access(Flag):
+    """What guest code may do with a page."""
+
+    NONE = 0
+    READ = auto()
+    WRITE = auto()
+    EXECUTE = auto()
+    RW = READ | WRITE
+    RX = READ | EXECUTE
+    RWX = READ | WRITE | EXECUTE
+
+
+class Memory(Protocol):
+    """Guest memory by physical address, which is identity-mapped while boot services last.
+
+    The two counters only grow; a call's traffic is their difference.
+    """
+
+    bytes_read: int
+    bytes_written: int
+
+    def read(self, address: int, size: int) -> bytes:
+        """*size* bytes at *address*; raises MemoryFault outside memory."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put *data* at *address*; raises MemoryFault outside memory."""
+
+    def copy(self, destination: int, source: int, size: int) -> None:
+        """Move *size* bytes as memmove does."""
+
+    def fill(self, address: int, size: int, value: int) -> None:
+        """Set *size* bytes to *value*."""
+
+
+class Mmu(Protocol):
+    """Page permissions, in units of 4096 bytes."""
+
+    def protect(self, start: int, size: int, access: Access) -> None:
+        """Give all pages of the range this access."""
+
+    def access(self, address: int) -> Access | None:
+        """What the page at *address* allows; None where nothing is mapped."""
+
+
+class Cpu(Protocol):
+    """Registers by the names of the architecture's manual."""
+
+    def read(self, names: Sequence[str]) -> Sequence[int]:
+        """The registers' values, in the order asked for."""
+
+    def write(self, values: Mapping[str, int]) -> None:
+        """Set registers; writing the program counter moves the CPU there."""
+
+    def mask_interrupts(self) -> None:
+        """Leave interrupts masked, as ExitBootServices does."""
+
+
+class Clock(Protocol):
+    """Virtual time, in nanoseconds since power-on. It moves by service calls and clock reads only."""
+
+    @property
+    def now(self) -> int:
+        """Nanoseconds since power-on."""
+
+    def advance(self, nanoseconds: int) -> None:
+        """Let time pass."""
+
+
+class Entropy(Protocol):
+    """Random bytes from a seed."""
+
+    def take(self, size: int) -> bytes:
+        """The next *size* bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of an image in memory: offset and size in bytes, and what its code may do there."""
+
+    name: str
+    offset: int
+    size: int
+    access: Access
+
+
+class ImageFile(Protocol):
+    """A PE image that can be placed in memory (PE/COFF, as UEFI 2.10 section 2.1.1 restricts it)."""
+
+    @property
+    def architecture(self) -> str:
+        """The machine it is for, as `Abi.name` spells it."""
+
+    @property
+    def subsystem(self) -> int:
+        """10 application, 11 boot service driver, 12 runtime driver."""
+
+    @property
+    def size(self) -> int:
+        """SizeOfImage in bytes."""
+
+    @property
+    def alignment(self) -> int:
+        """SectionAlignment in bytes."""
+
+    @property
+    def entry(self) -> int:
+        """Offset of the entry point."""
+
+    @property
+    def kernel_entry(self) -> int | None:
+        """Offset of the entry of a kernel that may start in place, where its header declares one."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Headers and sections with their permissions."""
+
+    @property
+    def fixed_base(self) -> int | None:
+        """The only address at which it can lie; None where it can be relocated."""
+
+    def place(self, base: int) -> bytes:
+        """The image as it lies in memory at *base*, relocated; raises ValueError where it can't lie there."""
+
+
+class ImageReader(Protocol):
+    """Understands image files."""
+
+    def read_image(self, data: bytes) -> ImageFile:
+        """The image in *data*; raises ValueError with the reason when it is none."""
+
+
+class Observer(Protocol):
+    """Watches what crosses the border."""
+
+    def call_begins(self, call: Call) -> None:
+        """A service has been entered and its arguments decoded."""
+
+    def call_ends(self, call: Call) -> None:
+        """The same service is about to return."""
+
+    def console(self, text: str) -> None:
+        """The guest wrote to its console."""
+
+    def finding(self, kind: str, detail: str) -> None:
+        """Something happened that an auditor wants to know."""
+
+    def region_born(self, start: int, end: int, kind: str, name: str) -> None:
+        """Bytes got an owner."""
+
+    def region_died(self, start: int, end: int) -> None:
+        """Whatever of this range had an owner has none any more."""

@@ -1,0 +1,1 @@
+"""Small EFI programs, one behaviour each, with the outcome a run of each must have (``expected.toml``)."""

@@ -1,0 +1,77 @@
+"""Placing PE images: sections at their addresses, zeroes behind their data, relocations applied."""
+
+from __future__ import annotations
+
+import payloads
+from efi_services.ports import Access, Segment
+
+PAGE = 4096
+
+
+class LoadableImage:
+    """An image file that the firmware can place (the `ImageFile` port)."""
+
+    def __init__(self, payload: payloads.Payload) -> None:
+        self._data = payload.data
+        self._image = image = payload.image
+        self.architecture = image.machine.value
+        self.subsystem = image.subsystem
+        self.size = image.size_of_image
+        self.alignment = image.section_alignment
+        self.entry = image.entry_point
+        self.kernel_entry: int | None = getattr(payload.linux, "declared_kernel_entry", None)
+        self.fixed_base = image.image_base if image.relocations_stripped else None
+        self.segments = self._segments()
+
+    def place(self, base: int) -> bytes:
+        """The image as it lies in memory at *base*; raises ValueError where it can't lie there."""
+        image = self._image
+        if self.fixed_base is not None and base != self.fixed_base:
+            raise ValueError(f"it has no relocations and must lie at {image.image_base:#x}")
+        memory = bytearray(image.size_of_image)
+        memory[: image.size_of_headers] = self._data[: image.size_of_headers]
+        for section in image.sections:
+            size = min(section.raw_size, section.virtual_size)
+            start = section.virtual_address
+            memory[start : start + size] = self._data[section.raw_offset : section.raw_offset + size]
+        delta = base - image.image_base
+        if delta:
+            for relocation in image.relocations:
+                at, width = relocation.rva, relocation.kind.width
+                value = int.from_bytes(memory[at : at + width], "little") + delta
+                memory[at : at + width] = (value & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
+        return bytes(memory)
+
+    def _segments(self) -> tuple[Segment, ...]:
+        image = self._image
+        # Sections that share a page can't have permissions of their own: then all may do everything, as EDK II has it.
+        own_pages = image.section_alignment % PAGE == 0
+        segments = [Segment("headers", 0, image.size_of_headers, Access.READ if own_pages else Access.RWX)]
+        for section in image.sections:
+            access = Access.NONE
+            if section.readable:
+                access |= Access.READ
+            if section.writable:
+                access |= Access.READ | Access.WRITE
+            if section.executable:
+                access |= Access.READ | Access.EXECUTE
+            segments.append(
+                Segment(
+                    section.name,
+                    section.virtual_address,
+                    max(section.virtual_size, 1),
+                    access if own_pages else Access.RWX,
+                )
+            )
+        return tuple(segments)
+
+
+class PeReader:
+    """The `ImageReader` port: reads with ``payloads``, whose refusals it passes on as ValueError."""
+
+    def read_image(self, data: bytes) -> LoadableImage:
+        """The image in *data*; raises ValueError with the reason when it is none."""
+        try:
+            return LoadableImage(payloads.identify(data, "image"))
+        except payloads.PayloadError as why:
+            raise ValueError(str(why)) from None

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The callbacks that Unicorn makes often: one for each basic block, one for each RDTSC.
+ *
+ * A Monitor counts blocks and stops the emulation before a block executes when a budget is used up or, once it is
+ * armed, when control leaves the ranges it was told of or enters one of the entries. It never calls into Python:
+ * whoever runs the emulation looks at `reason` when it has stopped.
+ *
+ * Nothing of Unicorn is linked; the two functions needed of it come as addresses.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <stdint.h>
+
+#define MAX_RANGES 256
+
+enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
+
+typedef struct uc_struct uc_engine;
+typedef int (*stop_function)(uc_engine *);
+typedef int (*write_function)(uc_engine *, int, const void *);
+
+typedef struct {
+    PyObject_HEAD
+    unsigned long long blocks;     /* blocks that began to execute */
+    unsigned long long limit;      /* stop before this many have */
+    unsigned long long previous;   /* address of the last of them */
+    unsigned long long stop;       /* address of Unicorn's uc_emu_stop */
+    unsigned long long write;      /* address of Unicorn's uc_reg_write */
+    unsigned long long time_ns;    /* virtual time */
+    unsigned long long read_ns;    /* what one read of the time stamp counter takes */
+    unsigned long long tsc_offset; /* time stamp counter at virtual time 0; it counts nanoseconds */
+    unsigned long long tsc_reads;
+    int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
+    int reason;
+    int armed;
+    int range_count, entry_count;
+    uint64_t ranges[MAX_RANGES][2];
+    uint64_t entries[MAX_RANGES];
+} Monitor;
+
+static void stop(Monitor *self, uc_engine *uc, enum reason reason)
+{
+    self->reason = reason;
+    ((stop_function)(uintptr_t)self->stop)(uc);
+}
+
+static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
+{
+    Monitor *self = data;
+    int i;
+
+    (void)size;
+    if (self->blocks >= self->limit) {
+        stop(self, uc, REASON_LIMIT);
+        return;
+    }
+    if (self->armed) {
+        for (i = 0; i < self->entry_count; i++)
+            if (address == self->entries[i]) {
+                stop(self, uc, REASON_ENTRY);
+                return;
+            }
+        for (i = 0; i < self->range_count; i++)
+            if (address >= self->ranges[i][0] && address < self->ranges[i][1])
+                break;
+        if (i == self->range_count) {
+            stop(self, uc, REASON_LEFT);
+            return;
+        }
+    }
+    self->blocks++;
+    self->previous = address;
+}
+
+static uint64_t read_tsc(Monitor *self, uc_engine *uc)
+{
+    write_function write = (write_function)(uintptr_t)self->write;
+    uint64_t value, low, high;
+
+    self->time_ns += self->read_ns;
+    self->tsc_reads++;
+    value = self->time_ns + self->tsc_offset;
+    low = value & 0xffffffff;
+    high = value >> 32;
+    write(uc, self->rax, &low);
+    write(uc, self->rdx, &high);
+    return value;
+}
+
+/* Returning 1 tells Unicorn that the instruction has been carried out. */
+static int on_rdtsc(uc_engine *uc, void *data)
+{
+    read_tsc(data, uc);
+    return 1;
+}
+
+static int on_rdtscp(uc_engine *uc, void *data)
+{
+    Monitor *self = data;
+    uint64_t processor = 0;
+
+    read_tsc(self, uc);
+    ((write_function)(uintptr_t)self->write)(uc, self->rcx, &processor);
+    return 1;
+}
+
+static PyObject *address_of_block_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_block);
+}
+
+static PyObject *address_of_rdtsc_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_rdtsc);
+}
+
+static PyObject *address_of_rdtscp_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_rdtscp);
+}
+
+static PyObject *address_of_state(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)self);
+}
+
+static int read_addresses(PyObject *source, uint64_t *into, Py_ssize_t most)
+{
+    Py_ssize_t count = PySequence_Size(source), i;
+
+    if (count < 0)
+        return -1;
+    if (count > most) {
+        PyErr_SetString(PyExc_ValueError, "too many ranges or entries");
+        return -1;
+    }
+    for (i = 0; i < count; i++) {
+        PyObject *item = PySequence_GetItem(source, i);
+        if (!item)
+            return -1;
+        into[i] = PyLong_AsUnsignedLongLong(item);
+        Py_DECREF(item);
+        if (PyErr_Occurred())
+            return -1;
+    }
+    return (int)count;
+}
+
+static PyObject *arm(PyObject *object, PyObject *arguments)
+{
+    Monitor *self = (Monitor *)object;
+    PyObject *ranges, *entries;
+    int range_values, entry_count;
+
+    if (!PyArg_ParseTuple(arguments, "OO", &ranges, &entries))
+        return NULL;
+    range_values = read_addresses(ranges, &self->ranges[0][0], 2 * MAX_RANGES);
+    if (range_values < 0)
+        return NULL;
+    entry_count = read_addresses(entries, self->entries, MAX_RANGES);
+    if (entry_count < 0)
+        return NULL;
+    self->range_count = range_values / 2;
+    self->entry_count = entry_count;
+    self->armed = 1;
+    Py_RETURN_NONE;
+}
+
+static PyMemberDef members[] = {
+    {"blocks", T_ULONGLONG, offsetof(Monitor, blocks), 0, "blocks that began to execute"},
+    {"limit", T_ULONGLONG, offsetof(Monitor, limit), 0, "stop before this many have"},
+    {"previous", T_ULONGLONG, offsetof(Monitor, previous), 0, "address of the last block that began to execute"},
+    {"stop", T_ULONGLONG, offsetof(Monitor, stop), 0, "address of uc_emu_stop"},
+    {"write", T_ULONGLONG, offsetof(Monitor, write), 0, "address of uc_reg_write"},
+    {"time_ns", T_ULONGLONG, offsetof(Monitor, time_ns), 0, "virtual time in nanoseconds"},
+    {"read_ns", T_ULONGLONG, offsetof(Monitor, read_ns), 0, "virtual time that a counter read takes"},
+    {"tsc_offset", T_ULONGLONG, offsetof(Monitor, tsc_offset), 0, "time stamp counter at virtual time 0"},
+    {"tsc_reads", T_ULONGLONG, offsetof(Monitor, tsc_reads), 0, "reads of the time stamp counter"},
+    {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
+    {"rcx", T_INT, offsetof(Monitor, rcx), 0, "Unicorn's number of RCX"},
+    {"rdx", T_INT, offsetof(Monitor, rdx), 0, "Unicorn's number of RDX"},
+    {"reason", T_INT, offsetof(Monitor, reason), 0, "why the emulation was stopped"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef getters[] = {
+    {"block_callback", address_of_block_callback, NULL, "address of the UC_HOOK_BLOCK callback", NULL},
+    {"rdtsc_callback", address_of_rdtsc_callback, NULL, "address of the RDTSC callback", NULL},
+    {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
+    {"state", address_of_state, NULL, "what the callbacks want as user data", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"arm", arm, METH_VARARGS,
+     "arm(ranges, entries): stop before a block outside all ranges (flat: start, end, ...) or at an entry"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_members, members},
+    {Py_tp_getset, getters},
+    {Py_tp_methods, methods},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_doc, "Counts blocks, stops the emulation in time, and keeps virtual time."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "shim.machine._native.Monitor",
+    .basicsize = sizeof(Monitor),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+static struct PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "shim.machine._native",
+    .m_doc = "Native callbacks for Unicorn.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    PyObject *made = PyModule_Create(&module);
+    PyObject *type = made ? PyType_FromSpec(&spec) : NULL;
+
+    if (!type || PyModule_AddObjectRef(made, "Monitor", type) < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(made);
+        return NULL;
+    }
+    Py_DECREF(type);
+    if (PyModule_AddIntConstant(made, "REASON_NONE", REASON_NONE) < 0 ||
+        PyModule_AddIntConstant(made, "REASON_LIMIT", REASON_LIMIT) < 0 ||
+        PyModule_AddIntConstant(made, "REASON_LEFT", REASON_LEFT) < 0 ||
+        PyModule_AddIntConstant(made, "REASON_ENTRY", REASON_ENTRY) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return made;
+}

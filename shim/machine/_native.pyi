@@ -1,0 +1,30 @@
+from collections.abc import Sequence
+
+REASON_NONE: int
+REASON_LIMIT: int
+REASON_LEFT: int
+REASON_ENTRY: int
+
+class Monitor:
+    blocks: int
+    limit: int
+    previous: int
+    stop: int
+    write: int
+    time_ns: int
+    read_ns: int
+    tsc_offset: int
+    tsc_reads: int
+    rax: int
+    rcx: int
+    rdx: int
+    reason: int
+    @property
+    def block_callback(self) -> int: ...
+    @property
+    def rdtsc_callback(self) -> int: ...
+    @property
+    def rdtscp_callback(self) -> int: ...
+    @property
+    def state(self) -> int: ...
+    def arm(self, ranges: Sequence[int], entries: Sequence[int]) -> None: ...

@@ -1,0 +1,206 @@
+"""The machine: CPU, RAM and clock of one platform, as the firmware's ports see them, and the loop that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shim.engine import EmulationError, Engine
+from shim.machine import x86_64 as arch
+from shim.machine._native import REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
+from shim.machine.paging import PageTables, table_bytes
+from shim.machine.ram import PAGE, Ram
+from shim.machine.time import SeededEntropy, VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from efi_services.ports import Access
+
+#: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
+SLICE = 1 << 20
+#: What one read of the time stamp counter takes, in virtual nanoseconds.
+COUNTER_READ_NS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the firmware's own tables lie in RAM, and which of RAM the guest may see at all."""
+
+    ram: tuple[tuple[int, int], ...]
+    mapped: tuple[tuple[int, int], ...]
+    page_tables: int
+    descriptor_tables: int
+
+    @staticmethod
+    def firmware_bytes(mapped: tuple[tuple[int, int], ...]) -> int:
+        """Room for page tables and descriptor tables."""
+        return table_bytes(mapped) + arch.TABLES_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the CPU stopped: kind is kernel-entry, fault or budget. *detail* is a sentence."""
+
+    kind: str
+    detail: str
+    pc: int
+    came_from: int = 0
+
+
+class Machine:
+    """Implements the ports Cpu, Mmu (`tables`), Memory (`ram`), Clock and Entropy."""
+
+    def __init__(self, layout: Layout, cpu_model: str, seed: int) -> None:
+        self.ram = Ram(layout.ram)
+        self.tables = PageTables(self.ram, layout.page_tables, layout.mapped)
+        self.monitor = Monitor()
+        self.clock = VirtualClock(self.monitor)
+        self.entropy = SeededEntropy(seed, "entropy")
+        self._layout = layout
+        self._engine = engine = Engine(arch.ARCH, arch.MODE, arch.CPU_MODELS[cpu_model])
+        self._enter: Callable[[int], None] = lambda _address: None
+        self._raised: BaseException | None = None
+        self._exception: int | None = None
+        for address, size, pointer in self.ram.blocks():
+            engine.map(address, size, pointer)
+        self.ram.write(layout.descriptor_tables, arch.descriptor_tables())
+        self.tables.flush = engine.flush_tlb
+        self.ram.changed = self._memory_changed
+        self._set_up_monitor(seed)
+        engine.hook_interrupts(self._on_exception)
+
+    # The Cpu port.
+
+    def read(self, names: Sequence[str]) -> Sequence[int]:
+        """Registers by name."""
+        return self._engine.read([arch.REGISTERS[name] for name in names])
+
+    def write(self, values: Mapping[str, int]) -> None:
+        """Set registers; the program counter last, since writing it moves the CPU."""
+        pc = None
+        for name, value in values.items():
+            if name == "rip":
+                pc = value
+            else:
+                self._engine.write(arch.REGISTERS[name], value)
+        if pc is not None:
+            self._engine.write(arch.REGISTERS["rip"], pc)
+
+    def mask_interrupts(self) -> None:
+        """Clear the interrupt flag."""
+        (flags,) = self.read(("rflags",))
+        self.write({"rflags": flags & ~arch.INTERRUPT_FLAG})
+
+    # The run.
+
+    def prepare(self, gates: tuple[tuple[int, int], ...], enter: Callable[[int], None], stack: int) -> None:
+        """Bring the CPU to its start state; *enter* is called whenever it stands at a gate."""
+        self._enter = enter
+        arch.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
+        for start, end in gates:
+            self._engine.hook_code(start, end, self._at_gate)
+
+    def hook_accesses(self, callback: Callable[[int, int, int, bool], None]) -> None:
+        """Report every memory access of the CPU (pc, address, size, write)."""
+        self._engine.hook_accesses(callback)
+
+    def arm(self, ranges: Sequence[tuple[int, int]], entries: Sequence[int]) -> None:
+        """From now on, leaving all of *ranges* or entering one of *entries* is the hand-off."""
+        self.monitor.arm([each for pair in ranges for each in pair], list(entries))
+
+    def run(self, max_blocks: int, poll: Callable[[], str | None]) -> Stop:
+        """Run from the program counter until something stops the CPU for good.
+
+        *poll* is called now and then; what it gives is the reason to stop. Exceptions of a gate's service
+        come out of here.
+        """
+        monitor = self.monitor
+        while True:
+            monitor.limit = min(monitor.blocks + SLICE, max_blocks)
+            monitor.reason = 0
+            self._exception = None
+            failure: EmulationError | None = None
+            (pc,) = self.read(("rip",))
+            try:
+                self._engine.run(pc)
+            except EmulationError as error:
+                failure = error
+            if self._raised is not None:
+                raised, self._raised = self._raised, None
+                raise raised
+            (pc,) = self.read(("rip",))
+            if monitor.reason in (REASON_LEFT, REASON_ENTRY):
+                return Stop("kernel-entry", "the kernel's entry was reached", pc, monitor.previous)
+            if monitor.reason == REASON_LIMIT:
+                if monitor.blocks >= max_blocks:
+                    return Stop("budget", f"it ran for {max_blocks} blocks", pc)
+                reason = poll()
+                if reason is not None:
+                    return Stop("budget", reason, pc)
+                continue
+            if self._exception == arch.PAGE_FAULT and self._fetched(pc):
+                continue
+            return Stop("fault", self._describe(pc, failure), pc)
+
+    def handoff_registers(self) -> dict[str, int]:
+        """Registers as a hand-off reports them."""
+        values = dict(zip(arch.HANDOFF_REGISTERS, self.read(arch.HANDOFF_REGISTERS), strict=True))
+        values["efer"] = self._engine.read_msr(arch.EFER)
+        for name, (base, limit) in arch.descriptor_registers(self._engine).items():
+            values[f"{name}_base"], values[f"{name}_limit"] = base, limit
+        return values
+
+    def protect(self, start: int, size: int, access: Access) -> None:
+        """The Mmu port: permissions of pages."""
+        self.tables.protect(start, size, access)
+
+    def access(self, address: int) -> Access | None:
+        """The Mmu port: what a page allows."""
+        return self.tables.access(address)
+
+    # Hooks.
+
+    def _set_up_monitor(self, seed: int) -> None:
+        engine, monitor = self._engine, self.monitor
+        monitor.stop, monitor.write = engine.stop_function, engine.write_function
+        monitor.rax, monitor.rcx, monitor.rdx = (arch.REGISTERS[each] for each in ("rax", "rcx", "rdx"))
+        monitor.read_ns = COUNTER_READ_NS
+        monitor.tsc_offset = int.from_bytes(SeededEntropy(seed, "tsc").take(5), "little")
+        engine.hook_native_blocks(monitor.block_callback, monitor.state)
+        engine.hook_native_instruction(arch.RDTSC, monitor.rdtsc_callback, monitor.state)
+        engine.hook_native_instruction(arch.RDTSCP, monitor.rdtscp_callback, monitor.state)
+
+    def _at_gate(self, address: int) -> None:
+        if self._raised is not None:
+            return
+        try:
+            self._enter(address)
+        except BaseException as raised:  # noqa: BLE001 - nothing may unwind through Unicorn's frames
+            self._raised = raised
+            self._engine.stop()
+
+    def _on_exception(self, number: int) -> None:
+        self._exception = number
+        self._engine.stop()
+
+    def _memory_changed(self, start: int, size: int) -> None:
+        # Page by page: Unicorn looks the first address up as code, and ignores the request where it can't be fetched.
+        for page in range(start & -PAGE, start + size, PAGE):
+            if self.tables.is_executable(page):
+                self._engine.drop_code(max(page, start), min(page + PAGE, start + size))
+
+    def _fetched(self, pc: int) -> bool:
+        """Whether the page fault was the first fetch from a page that may be executed; it now is executable."""
+        (address,) = self.read(("cr2",))
+        return pc <= address < pc + 16 and self.tables.execute(address)
+
+    def _describe(self, pc: int, failure: EmulationError | None) -> str:
+        if self._exception is not None:
+            name = arch.EXCEPTIONS.get(self._exception, f"interrupt {self._exception:#x}")
+            where = f" at address {self.read(('cr2',))[0]:#x}" if self._exception == arch.PAGE_FAULT else ""
+            return f"{name}{where}, pc {pc:#x}"
+        if failure is not None:
+            return f"{failure}, pc {pc:#x}"
+        return f"the CPU was halted for good, pc {pc:#x}"
+
