@@ -128,10 +128,10 @@ class Convention:
             state[self.abi.sp] += self.abi.pointer_bytes
         self._cpu.write({**state, self.abi.result: value, self.abi.pc: caller})
 
-    def call(self, function: int, arguments: Sequence[int], back: int) -> None:
-        """Make the CPU enter *function* with *arguments*; it returns to the address *back*."""
+    def call(self, function: int, arguments: Sequence[int], back: int, saved: Sequence[int]) -> None:
+        """Make the CPU enter *function* with *arguments*, below the stack of *saved*; it returns to *back*."""
         abi = self.abi
-        (stack,) = self._cpu.read((abi.sp,))
+        stack = saved[0]
         on_stack = arguments[len(abi.argument_registers) :]
         data = b"".join(abi.pack(argument) for argument in on_stack)
         stack = (stack - len(data)) & ~(abi.stack_alignment - 1) & abi.mask

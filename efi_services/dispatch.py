@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services import status as status_codes
 from efi_services.abi import Convention
 from efi_services.ports import MemoryFault
-from efi_services.status import EfiError, Status
+from efi_services.status import EfiError, Status, Unimplemented
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -143,8 +143,7 @@ class Dispatcher:
                 firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {entry.caller:#x}")
                 raise EfiError(Status.UNSUPPORTED)
             if service.function is None:
-                call.implemented = False
-                raise EfiError(Status.UNSUPPORTED)
+                raise Unimplemented
             raw = self._arguments(entry, service)
             receiver: Any = firmware
             if service.protocol is not None:
@@ -159,6 +158,7 @@ class Dispatcher:
             result = service.function(receiver, *values)
         except EfiError as refusal:
             result = refusal.status
+            call.implemented = not isinstance(refusal, Unimplemented)
             values += [None] * (len(service.parameters) - len(values))
         except ImageExits as leaving:
             self._settle(call, service, values, None)
@@ -227,7 +227,7 @@ class Dispatcher:
             raise RunEnds("fault", None, f"guest functions nested more than {MAX_DEPTH} deep")
         frame.image = wanted.image
         self._frames.append(frame)
-        self._convention.call(wanted.function, wanted.arguments, self.return_gate)
+        self._convention.call(wanted.function, wanted.arguments, self.return_gate, frame.saved)
 
     def _unwind(self, leaving: ImageExits) -> None:
         """Drop every frame above the one that started the image, and let that one go on with the exit status."""

@@ -86,3 +86,10 @@ class EfiError(Exception):
     def __init__(self, status: Status) -> None:
         super().__init__(name(status))
         self.status = status
+
+
+class Unimplemented(EfiError):
+    """We don't do this: the guest sees EFI_UNSUPPORTED, and the call is recorded as not implemented."""
+
+    def __init__(self) -> None:
+        super().__init__(Status.UNSUPPORTED)

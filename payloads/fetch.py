@@ -2,8 +2,9 @@
 
 Layout of the cache folder: ``apt/<suite>-<architecture>/`` is apt's private state,
 ``payloads/<distribution>/<suite>/<flavour>/`` holds ``<sha256>.efi`` for each version that was ever fetched and
-``current.json``, which says what the newest is and where it came from, and by its date when that was last checked. Older versions stay, so that old runs can be
-replayed. A file appears under its name only when it is complete and on the disk.
+``current.json``, which says what the newest is and where it came from, and by its date when that was last checked.
+Older versions stay, so that old runs can be replayed. A file appears under its name only when it is complete and on
+the disk.
 """
 
 from __future__ import annotations

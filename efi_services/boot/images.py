@@ -34,8 +34,6 @@ def load_image(
     """Load an image from memory; loading by device path alone needs a file system, which no handle here has."""
     fw.images.get(parent)
     if source is None:
-        if device_path is None:
-            raise EfiError(Status.INVALID_PARAMETER)
         raise EfiError(Status.NOT_FOUND)
     if source_size == 0:
         raise EfiError(Status.LOAD_ERROR)
@@ -92,7 +90,9 @@ def exit_image(
         raise EfiError(Status.INVALID_PARAMETER)
     leaving.left_by_exit = True
     if exit_status and exit_data:
-        leaving.exit_data = exit_data_size, exit_data
+        # The parent frees what it gets; the child's own buffer may be gone with it.
+        copy = fw.store(fw.memory.read(exit_data, exit_data_size), MemoryType.BootServicesData, "exit data")
+        leaving.exit_data = exit_data_size, copy
     raise ImageExits(image, exit_status)
 
 

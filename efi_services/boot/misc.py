@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from efi_services.service import service
+from efi_services.service import Calls, service
 from efi_services.status import EfiError, Status
 from efi_services.types import UINT8, UINT32, UINT64, UINTN, Buffer, Bytes, Guid, In, Out, Pointer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from efi_services.firmware import Firmware
 
 _STEP = 1 << 20
+#: Timers that may run out without a notification before Stall goes straight to its end.
+_SILENT_TIMERS = 1000
 
 
 @service("SetWatchdogTimer", "7.5.1")
@@ -23,9 +25,17 @@ def set_watchdog_timer(fw: Firmware, timeout: UINTN, code: UINT64, data_size: By
 
 
 @service("Stall", "7.5.2")
-def stall(fw: Firmware, microseconds: UINTN) -> Status:
-    """Let virtual time pass."""
-    fw.clock.advance(microseconds * 1000)
+def stall(fw: Firmware, microseconds: UINTN) -> Calls[Status]:
+    """Let virtual time pass; timers that run out meanwhile notify in their turn."""
+    end = fw.clock.now + microseconds * 1000
+    silent = 0
+    while silent < _SILENT_TIMERS and (due := fw.events.next_due()) is not None and due <= end:
+        fw.clock.advance(max(due - fw.clock.now, 0))
+        if fw.events.ready():
+            yield from fw.events.dispatch()
+        else:
+            silent += 1
+    fw.clock.advance(max(end - fw.clock.now, 0))
     return Status.SUCCESS
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from efi_services import guids, handles
 from efi_services.memory_map import MemoryType
-from efi_services.service import service, unsupported
-from efi_services.status import EfiError, Status
+from efi_services.service import service
+from efi_services.status import EfiError, Status, Unimplemented
 from efi_services.structs import Struct, struct
 from efi_services.types import (
     UINT32,
     UINTN,
+    Boolean,
     Buffer,
     Bytes,
     EventHandle,
@@ -264,8 +265,26 @@ def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protoco
     return Status.SUCCESS
 
 
-connect_controller = unsupported("ConnectController", "7.3.12")
-disconnect_controller = unsupported("DisconnectController", "7.3.13")
+@service("ConnectController", "7.3.12")
+def connect_controller(
+    fw: Firmware, controller: Handle, driver_images: Pointer, remaining_path: Pointer, recursive: Boolean
+) -> Status:
+    """Without a driver there is nothing to connect; that somebody's driver binding is asked is not implemented."""
+    fw.handles.protocols(controller)
+    if fw.handles.with_protocol(guids.DRIVER_BINDING):
+        raise Unimplemented
+    raise EfiError(Status.NOT_FOUND)
+
+
+@service("DisconnectController", "7.3.13")
+def disconnect_controller(fw: Firmware, controller: Handle, driver_image: Handle, child: Handle) -> Status:
+    """Succeeds where no driver manages the controller; that one would have to be stopped is not implemented."""
+    for guid in fw.handles.protocols(controller):
+        if any(each.attributes & handles.BY_DRIVER for each in fw.handles.openings(controller, guid)):
+            raise Unimplemented
+    if (driver_image and driver_image not in fw.handles) or (child and child not in fw.handles):
+        raise EfiError(Status.INVALID_PARAMETER)
+    return Status.SUCCESS
 
 
 def _guid(fw: Firmware, address: int) -> Guid:

@@ -20,13 +20,13 @@ MAX_MAP = 1 << 24
 
 @service("SetVirtualAddressMap", "8.4.1")
 def set_virtual_address_map(
-    fw: Firmware, size: Bytes, descriptor_size: Bytes, version: UINT32, memory_map: Buffer
+    fw: Firmware, size: Bytes, descriptor_size: Bytes, version: UINT32, memory_map: Buffer | None
 ) -> Calls[Status]:
     """Take over the addresses at which the operating system has mapped runtime memory; once, and only at runtime."""
     if not fw.boot_services_exited or fw.virtual_map:
         raise EfiError(Status.UNSUPPORTED)
     entry = MemoryDescriptor.sizeof(fw.abi)
-    if version != DESCRIPTOR_VERSION or descriptor_size < entry or size > MAX_MAP:
+    if memory_map is None or version != DESCRIPTOR_VERSION or descriptor_size < entry or size > MAX_MAP:
         raise EfiError(Status.INVALID_PARAMETER)
     data = memory_map.read(size)
     described = [

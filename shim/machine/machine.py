@@ -62,6 +62,7 @@ class Machine:
         self._enter: Callable[[int], None] = lambda _address: None
         self._raised: BaseException | None = None
         self._exception: int | None = None
+        self._fault_address = 0
         for address, size, pointer in self.ram.blocks():
             engine.map(address, size, pointer)
         self.ram.write(layout.descriptor_tables, arch.descriptor_tables())
@@ -181,7 +182,8 @@ class Machine:
             self._engine.stop()
 
     def _on_exception(self, number: int) -> None:
-        self._exception = number
+        # Later the address is lost: Unicorn goes on to fetch from where it was told to stop.
+        self._exception, self._fault_address = number, self.read(("cr2",))[0]
         self._engine.stop()
 
     def _memory_changed(self, start: int, size: int) -> None:
@@ -192,14 +194,16 @@ class Machine:
 
     def _fetched(self, pc: int) -> bool:
         """Whether the page fault was the first fetch from a page that may be executed; it now is executable."""
-        (address,) = self.read(("cr2",))
+        address = self._fault_address
         return pc <= address < pc + 16 and self.tables.execute(address)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
         if self._exception is not None:
             name = arch.EXCEPTIONS.get(self._exception, f"interrupt {self._exception:#x}")
-            where = f" at address {self.read(('cr2',))[0]:#x}" if self._exception == arch.PAGE_FAULT else ""
+            where = f" at address {self._fault_address:#x}" if self._exception == arch.PAGE_FAULT else ""
             return f"{name}{where}, pc {pc:#x}"
+        if failure is not None and failure.code == arch.INVALID_INSTRUCTION:
+            return f"{arch.EXCEPTIONS[6]}, pc {pc:#x}"
         if failure is not None:
             return f"{failure}, pc {pc:#x}"
         return f"the CPU was halted for good, pc {pc:#x}"

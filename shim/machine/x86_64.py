@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import unicorn.x86_const as x86
-from unicorn import UC_ARCH_X86, UC_MODE_64
+from unicorn import UC_ARCH_X86, UC_ERR_INSN_INVALID, UC_MODE_64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,8 @@ EXCEPTIONS = {
     18: "machine check (#MC)", 19: "SIMD error (#XM)",
 }  # fmt: skip
 PAGE_FAULT = 14
+#: The error by which Unicorn tells of an invalid opcode.
+INVALID_INSTRUCTION = UC_ERR_INSN_INVALID
 
 #: Unicorn's models, by the names that a platform gives. A model without RDRAND makes the instruction fault as
 #: on such a CPU; with it, Unicorn would answer with the host's randomness.
