@@ -7,7 +7,7 @@ frames until the guest function returns to the *return gate*.
 
 from __future__ import annotations
 
-import inspect
+import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +169,8 @@ class Dispatcher:
             raise _fatal(end, call) from None
         _count(call, before, firmware.memory)
         firmware.clock.advance(CALL_COST)
-        if inspect.isgenerator(result):
+        steps: Generator[GuestCall, int, Any]
+        if isinstance(result, types.GeneratorType):
             steps = result
         elif firmware.events.ready():
             steps = _after(firmware.events.dispatch(), result)

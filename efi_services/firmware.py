@@ -245,9 +245,7 @@ class Firmware:
     def convert_tables(self) -> None:
         """Give the pointers in the runtime and system tables their virtual values."""
         pointers = [self.convert(self._gate_of[id(each)]) for each in tables.RUNTIME_SERVICES]
-        self.memory.write(
-            self._runtime_table, tables.service_table(self.abi, tables.RUNTIME_SIGNATURE, pointers)
-        )
+        self.memory.write(self._runtime_table, tables.service_table(self.abi, tables.RUNTIME_SIGNATURE, pointers))
         self.publish_system_table()
 
     # What is built at power-on.
@@ -301,12 +299,8 @@ class Firmware:
 
     def _offer_protocols(self, entropy: Entropy, initrd: bytes | None) -> None:
         if self.platform.console:
-            for attribute, instance in (
-                ("_console_in", SimpleTextInput(self)),
-                ("_console_out", SimpleTextOutput(self)),
-            ):
-                interface = self.publish(instance)
-                setattr(self, attribute, (self.install(0, instance.protocol.guid, interface), interface))  # type: ignore[attr-defined]
+            self._console_in = self._offer(SimpleTextInput(self))
+            self._console_out = self._offer(SimpleTextOutput(self))
             self.publish_system_table()
         if self.platform.rng:
             self._offer(Rng(entropy))
@@ -317,8 +311,10 @@ class Firmware:
             handle = self.install(0, guids.DEVICE_PATH, path)
             self.install(handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd)))
 
-    def _offer(self, instance: Any) -> None:
-        self.install(0, instance.protocol.guid, self.publish(instance))
+    def _offer(self, instance: Any) -> tuple[int, int]:
+        """Put a protocol on a handle of its own; gives the handle and the interface's address."""
+        interface = self.publish(instance)
+        return self.install(0, instance.protocol.guid, interface), interface
 
     def _path(self, node: bytes, name: str) -> int:
         return self.store(node + END, MemoryType.BootServicesData, name)

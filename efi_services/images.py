@@ -76,9 +76,7 @@ class Images:
         code, _ = _MEMORY[file.subsystem]
         pages = -(-file.size // PAGE)
         how = AllocateType.AnyPages if file.fixed_base is None else AllocateType.Address
-        base = firmware.memory_map.allocate(
-            how, code, pages, file.fixed_base or 0, alignment=max(file.alignment, PAGE)
-        )
+        base = firmware.memory_map.allocate(how, code, pages, file.fixed_base or 0, alignment=max(file.alignment, PAGE))
         try:
             contents = file.place(base)
         except ValueError as why:

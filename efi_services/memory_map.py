@@ -251,7 +251,11 @@ class MemoryMap:
         joined: list[Range] = []
         for each in new:
             before = joined[-1] if joined else None
-            if before and before.end == each.start and replace(before, end=each.end) == replace(each, start=before.start):
+            if (
+                before
+                and before.end == each.start
+                and replace(before, end=each.end) == replace(each, start=before.start)
+            ):
                 joined[-1] = replace(before, end=each.end)
             else:
                 joined.append(each)

@@ -212,9 +212,7 @@ def protocol(guid: str, name: str, spec: str) -> Callable[[type[R]], type[R]]:
 def _declare(name: str, spec: str, function: Callable[..., Any]) -> Service:
     names = list(inspect.signature(function).parameters)[1:]
     hints = function.__annotations__
-    parameters = tuple(
-        _parameter(each, resolve(hints[each], function.__module__), str(hints[each])) for each in names
-    )
+    parameters = tuple(_parameter(each, resolve(hints[each], function.__module__), str(hints[each])) for each in names)
     result = hints["return"]
     returns = "status" if "Status" in str(result) else "nothing" if result in ("None", None) else "value"
     return Service(name, spec, function, parameters, returns, inspect.getdoc(function) or "")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from efi_services.types import codec_of, resolve
 
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from efi_services.types import Codec, Json
 
 _INTEGERS = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64}
+
+_CODECS: dict[type[Struct], dict[str, Codec[Any]]] = {}
+_LAYOUTS: dict[tuple[type[Struct], int], type[ctypes.Structure]] = {}
 
 S = TypeVar("S", bound="Struct")
 
@@ -48,7 +50,7 @@ class Struct:
         return bytes(layout)
 
     @classmethod
-    def unpack(cls: type[S], abi: Abi, data: bytes) -> S:
+    def unpack(cls, abi: Abi, data: bytes) -> Self:
         """The structure at the start of *data*."""
         layout = _layout(cls, abi.pointer_bytes)
         values = {name: codec.load(abi, data[getattr(layout, name).offset :]) for name, codec in _codecs(cls).items()}
@@ -59,19 +61,19 @@ class _StructCodec:
     """Lets a structure stand where a type of the vocabulary is asked for."""
 
     def __init__(self, cls: type[Struct]) -> None:
-        self._cls = cls
+        self.cls = cls
 
     def size(self, abi: Abi) -> int:
-        return self._cls.sizeof(abi)
+        return self.cls.sizeof(abi)
 
     def load(self, abi: Abi, data: bytes) -> Struct:
-        return self._cls.unpack(abi, data)
+        return self.cls.unpack(abi, data)
 
     def store(self, abi: Abi, value: Struct) -> bytes:
         return value.pack(abi)
 
     def show(self, value: Struct) -> Json:
-        return {name: codec.show(getattr(value, name)) for name, codec in _codecs(self._cls).items()}
+        return {name: codec.show(getattr(value, name)) for name, codec in _codecs(self.cls).items()}
 
 
 @dataclass_transform(frozen_default=True)
@@ -82,23 +84,28 @@ def struct(cls: type[S]) -> type[S]:
     return made
 
 
-@cache
 def _codecs(cls: type[Struct]) -> dict[str, Codec[Any]]:
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    return {field.name: codec_of(resolve(cls.__annotations__[field.name], cls.__module__)) for field in fields}
+    if cls not in _CODECS:
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        _CODECS[cls] = {each.name: codec_of(resolve(cls.__annotations__[each.name], cls.__module__)) for each in fields}
+    return _CODECS[cls]
 
 
-@cache
 def _layout(cls: type[Struct], pointer_bytes: int) -> type[ctypes.Structure]:
-    fields = []
-    for name, codec in _codecs(cls).items():
-        nested = getattr(codec, "_cls", None)
-        if nested is not None:
-            fields.append((name, _layout(nested, pointer_bytes)))
-            continue
-        size = codec.size(_Width(pointer_bytes))  # type: ignore[arg-type]
-        fields.append((name, _INTEGERS.get(size) or ctypes.c_uint8 * size))
-    return type(cls.__name__, (ctypes.Structure,), {"_fields_": fields})
+    made = _LAYOUTS.get((cls, pointer_bytes))
+    if made is None:
+        fields = [(name, _field(codec, pointer_bytes)) for name, codec in _codecs(cls).items()]
+        made = type(cls.__name__, (ctypes.Structure,), {"_fields_": fields})
+        _LAYOUTS[cls, pointer_bytes] = made
+    return made
+
+
+def _field(codec: Codec[Any], pointer_bytes: int) -> Any:
+    if isinstance(codec, _StructCodec):
+        return _layout(codec.cls, pointer_bytes)
+    size = codec.size(_Width(pointer_bytes))  # type: ignore[arg-type]
+    # Sixteen bytes are a GUID, whose widest field has 32 bits.
+    return ctypes.c_uint32 * 4 if size == 16 else _INTEGERS[size]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,16 +55,20 @@ class Scalar:
     kind: str = "number"
 
     def size(self, abi: Abi) -> int:
+        """Bytes in memory."""
         return self.bytes or abi.pointer_bytes
 
     def load(self, abi: Abi, data: bytes) -> int:
+        """The number at the start of *data*."""
         return int.from_bytes(data[: self.size(abi)], "little")
 
     def store(self, abi: Abi, value: int) -> bytes:
+        """The value's low bytes."""
         size = self.size(abi)
         return (value & ((1 << (8 * size)) - 1)).to_bytes(size, "little")
 
     def show(self, value: int) -> Json:
+        """The number, or what its kind makes of it."""
         match self.kind:
             case "address":
                 return f"{value:#x}"
@@ -83,18 +87,22 @@ class Enumeration:
     type: type[IntEnum]
 
     def size(self, _abi: Abi) -> int:
+        """Bytes in memory."""
         return 4
 
     def load(self, _abi: Abi, data: bytes) -> IntEnum:
+        """The enumerator; raises INVALID_PARAMETER for a number that is none."""
         try:
             return self.type(int.from_bytes(data[:4], "little"))
         except ValueError:
             raise EfiError(Status.INVALID_PARAMETER) from None
 
     def store(self, _abi: Abi, value: IntEnum) -> bytes:
+        """Its number."""
         return int(value).to_bytes(4, "little")
 
     def show(self, value: IntEnum) -> Json:
+        """Its name."""
         return value.name
 
 
@@ -102,15 +110,19 @@ class GuidCodec:
     """EFI_GUID: 16 bytes, the first three fields little-endian."""
 
     def size(self, _abi: Abi) -> int:
+        """Bytes in memory."""
         return 16
 
     def load(self, _abi: Abi, data: bytes) -> Guid:
+        """The GUID at the start of *data*."""
         return Guid(bytes_le=data[:16])
 
     def store(self, _abi: Abi, value: Guid) -> bytes:
+        """Its 16 bytes."""
         return value.bytes_le
 
     def show(self, value: Guid) -> Json:
+        """The GUID as text."""
         return str(value)
 
 

@@ -25,7 +25,8 @@ ENHANCED_AUTHENTICATED_ACCESS = 0x80
 #: Section 3.3: computed by the firmware, never written.
 READ_ONLY = frozenset(
     {
-        "SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "SignatureSupport", "VendorKeys", "OsIndicationsSupported",
+        "SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "SignatureSupport", "VendorKeys",
+        "OsIndicationsSupported",
         "PKDefault", "KEKDefault", "dbDefault", "dbxDefault", "dbtDefault", "dbrDefault", "BootCurrent",
     }
 )  # fmt: skip
@@ -104,7 +105,7 @@ class VariableStore:
             raise EfiError(Status.SECURITY_VIOLATION)
         if runtime and old is not None and not old.attributes & RUNTIME_ACCESS:
             raise EfiError(Status.INVALID_PARAMETER)
-        if not data and not attributes & APPEND_WRITE or not kept & (BOOTSERVICE_ACCESS | RUNTIME_ACCESS):
+        if (not data and not attributes & APPEND_WRITE) or not kept & (BOOTSERVICE_ACCESS | RUNTIME_ACCESS):
             if old is None:
                 raise EfiError(Status.NOT_FOUND)
             if old.attributes & TIME_BASED_AUTHENTICATED_WRITE_ACCESS:
@@ -133,5 +134,11 @@ class VariableStore:
 def secure_boot_set(*, enabled: bool, setup_mode: bool) -> tuple[Variable, ...]:
     """The variables from which a loader learns the state of Secure Boot (section 3.3)."""
     volatile = BOOTSERVICE_ACCESS | RUNTIME_ACCESS
-    state = {"SecureBoot": enabled, "SetupMode": setup_mode, "AuditMode": False, "DeployedMode": False, "VendorKeys": False}
+    state = {
+        "SecureBoot": enabled,
+        "SetupMode": setup_mode,
+        "AuditMode": False,
+        "DeployedMode": False,
+        "VendorKeys": False,
+    }
     return tuple(Variable(name, guids.GLOBAL_VARIABLE, volatile, bytes([value])) for name, value in state.items())

@@ -140,9 +140,7 @@ def locate_handle_buffer(
 
 
 @service("LocateDevicePath", "7.3.8")
-def locate_device_path(
-    fw: Firmware, protocol: In[Guid], device_path: InOut[Pointer], device: Out[Handle]
-) -> Status:
+def locate_device_path(fw: Firmware, protocol: In[Guid], device_path: InOut[Pointer], device: Out[Handle]) -> Status:
     """The handle whose device path is the longest start of *device_path*, which is moved behind that start."""
     if device_path.get() == 0:
         raise EfiError(Status.INVALID_PARAMETER)

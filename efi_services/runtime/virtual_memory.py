@@ -36,9 +36,9 @@ def set_virtual_address_map(
     for each in runtime:
         if each.physical_start % PAGE or each.virtual_start % PAGE:
             raise EfiError(Status.INVALID_PARAMETER)
-    for each in fw.memory_map:
-        if each.type.is_runtime and not any(
-            one.physical_start <= each.start and each.end <= one.physical_start + one.number_of_pages * PAGE
+    for owned in fw.memory_map:
+        if owned.type.is_runtime and not any(
+            one.physical_start <= owned.start and owned.end <= one.physical_start + one.number_of_pages * PAGE
             for one in runtime
         ):
             raise EfiError(Status.NO_MAPPING)

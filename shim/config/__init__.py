@@ -1,0 +1,1 @@
+"""What users write and read: platforms, and the description of a run."""

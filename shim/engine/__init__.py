@@ -56,6 +56,11 @@ class Engine:
         """Registers by Unicorn's numbers."""
         return [self._uc.reg_read(each) for each in registers]
 
+    def read_descriptor(self, register: int) -> tuple[int, int, int, int]:
+        """GDTR or IDTR: selector, base, limit, flags."""
+        value: tuple[int, int, int, int] = self._uc.reg_read(register)
+        return value
+
     def write(self, register: int, value: Any) -> None:
         """Set a register."""
         self._uc.reg_write(register, value)
@@ -99,7 +104,9 @@ class Engine:
 
     def hook_code(self, start: int, end: int, callback: Callable[[int], None]) -> None:
         """Call *callback* with the address before each instruction in [start, end)."""
-        self._uc.hook_add(unicorn.UC_HOOK_CODE, lambda _uc, address, _size, _data: callback(address), None, start, end - 1)
+        self._uc.hook_add(
+            unicorn.UC_HOOK_CODE, lambda _uc, address, _size, _data: callback(address), None, start, end - 1
+        )
 
     def hook_interrupts(self, callback: Callable[[int], None]) -> None:
         """Call *callback* with the number of each exception or interrupt."""

@@ -1,0 +1,1 @@
+"""The state at the kernel entry."""

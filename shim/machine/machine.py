@@ -127,9 +127,7 @@ class Machine:
                 self._engine.run(pc)
             except EmulationError as error:
                 failure = error
-            if self._raised is not None:
-                raised, self._raised = self._raised, None
-                raise raised
+            self._pass_on()
             (pc,) = self.read(("rip",))
             if monitor.reason in (REASON_LEFT, REASON_ENTRY):
                 return Stop("kernel-entry", "the kernel's entry was reached", pc, monitor.previous)
@@ -140,7 +138,7 @@ class Machine:
                 if reason is not None:
                     return Stop("budget", reason, pc)
                 continue
-            if self._exception == arch.PAGE_FAULT and self._fetched(pc):
+            if self._fetched(pc):
                 continue
             return Stop("fault", self._describe(pc, failure), pc)
 
@@ -172,6 +170,12 @@ class Machine:
         engine.hook_native_instruction(arch.RDTSC, monitor.rdtsc_callback, monitor.state)
         engine.hook_native_instruction(arch.RDTSCP, monitor.rdtscp_callback, monitor.state)
 
+    def _pass_on(self) -> None:
+        """Raise what a gate's service raised while Unicorn's frames lay between."""
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
+
     def _at_gate(self, address: int) -> None:
         if self._raised is not None:
             return
@@ -193,9 +197,9 @@ class Machine:
                 self._engine.drop_code(max(page, start), min(page + PAGE, start + size))
 
     def _fetched(self, pc: int) -> bool:
-        """Whether the page fault was the first fetch from a page that may be executed; it now is executable."""
+        """Whether it was the first fetch from a page that may be executed; the page now is executable."""
         address = self._fault_address
-        return pc <= address < pc + 16 and self.tables.execute(address)
+        return self._exception == arch.PAGE_FAULT and pc <= address < pc + 16 and self.tables.execute(address)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
         if self._exception is not None:
@@ -207,4 +211,3 @@ class Machine:
         if failure is not None:
             return f"{failure}, pc {pc:#x}"
         return f"the CPU was halted for good, pc {pc:#x}"
-

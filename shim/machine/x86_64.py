@@ -92,7 +92,7 @@ def descriptor_registers(engine: Engine) -> dict[str, tuple[int, int]]:
     """Base and limit of GDT and IDT."""
     found = {}
     for name, number in (("gdt", x86.UC_X86_REG_GDTR), ("idt", x86.UC_X86_REG_IDTR)):
-        _, base, limit, _ = engine.read((number,))[0]  # type: ignore[misc]
+        _, base, limit, _ = engine.read_descriptor(number)
         found[name] = (base, limit)
     return found
 
