@@ -11,7 +11,7 @@ import sys
 import uuid
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from efi_services import status as status_codes
 from efi_services.status import EfiError, Status
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from efi_services.ports import Memory
 
 T = TypeVar("T")
-Json = Union[None, bool, int, str, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
 
 Guid = uuid.UUID
 
@@ -49,14 +49,14 @@ class Codec(Protocol[T]):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """An unsigned integer of *bytes* bytes, or of natural width (None)."""
+    """An unsigned integer of *width* bytes, or of natural width (None)."""
 
-    bytes: int | None
+    width: int | None
     kind: str = "number"
 
     def size(self, abi: Abi) -> int:
         """Bytes in memory."""
-        return self.bytes or abi.pointer_bytes
+        return self.width or abi.pointer_bytes
 
     def load(self, abi: Abi, data: bytes) -> int:
         """The number at the start of *data*."""
