@@ -135,6 +135,7 @@ class Dispatcher:
         firmware, service = self._firmware, gate.service
         entry = self._convention.enter()
         call = self._record(address, entry.caller, gate)
+        firmware.observer.call_begins(call)
         values: list[Any] = []
         result: Any = Status.SUCCESS
         before = _traffic(firmware.memory)
@@ -154,7 +155,6 @@ class Dispatcher:
                 value = each if parameter.role == "pairs" else parameter.decode(each, firmware.abi, firmware.memory)
                 values.append(value)
                 call.arguments[parameter.name] = parameter.show(value)
-            firmware.observer.call_begins(call)
             result = service.function(receiver, *values)
         except EfiError as refusal:
             result = refusal.status

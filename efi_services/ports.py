@@ -157,7 +157,7 @@ class Observer(Protocol):
     """Watches what crosses the border."""
 
     def call_begins(self, call: Call) -> None:
-        """A service has been entered and its arguments decoded."""
+        """A service has been entered; its arguments are not decoded yet."""
 
     def call_ends(self, call: Call) -> None:
         """The same service is about to return."""

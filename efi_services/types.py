@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from efi_services.ports import Memory
 
 T = TypeVar("T")
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 Guid = uuid.UUID
 

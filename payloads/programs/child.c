@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-static CHAR16 data[] = u"child data";
+static const CHAR16 text[] = u"child data";
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     static const EFI_GUID loaded_image_guid = LOADED_IMAGE_GUID;
@@ -16,7 +16,11 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     say("child: load options %w\n", loaded->LoadOptions ? loaded->LoadOptions : u"none");
     EFI_STATUS status = bs->Exit(loaded->ParentHandle, EFI_SUCCESS, 0, NULL);
     say("child: Exit of the parent %r\n", status);
-    if (status == EFI_INVALID_PARAMETER)
-        bs->Exit(self, EFI_ALREADY_STARTED, sizeof data, data);
+    CHAR16 *data = NULL;
+    if (status == EFI_INVALID_PARAMETER &&
+        !EFI_ERROR(bs->AllocatePool(EfiLoaderData, sizeof text, (void **)&data))) {
+        memcpy(data, text, sizeof text);
+        bs->Exit(self, EFI_ALREADY_STARTED, sizeof text, data);
+    }
     return EFI_COMPROMISED_DATA;
 }

@@ -5,10 +5,15 @@
  */
 #include "support.h"
 
-static CHAR16 reason[] = u"the program gave up";
+static const CHAR16 reason[] = u"the program gave up";
 
+/* Exit data is allocated from pool (7.4, Exit). */
 static void __attribute__((noinline)) give_up(void) {
-    bs->Exit(self, EFI_ABORTED, sizeof reason, reason);
+    CHAR16 *data = NULL;
+    if (!EFI_ERROR(bs->AllocatePool(EfiLoaderData, sizeof reason, (void **)&data))) {
+        memcpy(data, reason, sizeof reason);
+        bs->Exit(self, EFI_ABORTED, sizeof reason, data);
+    }
 }
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {

@@ -199,6 +199,17 @@ HELPER void expect(const char *name, EFI_STATUS got, EFI_STATUS want) {
     expect_either(name, got, want, want);
 }
 
+/* The end of a program that can't print any more: a shutdown when all is well, else a reset that says what is not. */
+#define REQUIRE(condition) \
+    do { \
+        if (!(condition)) { \
+            static CHAR16 failed[] = CHAR16_STRING(#condition); \
+            rt->ResetSystem(EfiResetCold, EFI_COMPROMISED_DATA, sizeof failed, failed); \
+        } \
+    } while (0)
+#define CHAR16_STRING(text) CHAR16_STRING_(text)
+#define CHAR16_STRING_(text) u##text
+
 HELPER EFI_STATUS verdict(void) {
     say("%u checks, %u failed\n", (UINT64)checks_done, (UINT64)checks_failed);
     return checks_failed ? EFI_COMPROMISED_DATA : EFI_SUCCESS;

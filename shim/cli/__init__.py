@@ -1,1 +1,55 @@
-"""The command line: one file for each verb."""
+"""The command line: one file for each verb.
+
+Modules that take long to import are imported where a verb needs them, so that ``--help`` answers at once.
+"""
+
+import sys
+
+import typer
+
+from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
+from shim.cli import doctor, fetch, inspect, run, services, show
+from shim.errors import ExitCode, ShimError
+
+app = typer.Typer(
+    name="efi-shim",
+    help="Runs the EFI stub of a Linux kernel under trace, up to the kernel entry.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("fetch")(fetch.fetch)
+app.command("payloads")(fetch.payloads)
+app.command("inspect")(inspect.inspect)
+app.command("show")(show.show)
+app.command("services")(services.services)
+app.command("doctor")(doctor.doctor)
+
+_PAYLOAD_CODES: dict[type[PayloadError], ExitCode] = {
+    Unreadable: ExitCode.UNREADABLE,
+    NotRunnable: ExitCode.NOT_RUNNABLE,
+    MissingPart: ExitCode.MISSING,
+    UnknownName: ExitCode.USAGE,
+}
+
+
+def main() -> None:
+    """Run the command; whatever a user or a payload can cause ends in one line and an exit code."""
+    try:
+        app()
+    except ShimError as error:
+        _fail(str(error), error.code)
+    except PayloadError as error:
+        _fail(str(error), _PAYLOAD_CODES[type(error)])
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not complain when it flushes.
+        sys.stdout = None
+        sys.exit(ExitCode.OK)
+
+
+def _fail(line: str, code: ExitCode) -> None:
+    from shim.report.text import plain
+
+    sys.stderr.write(f"efi-shim: {plain(line)}\n")
+    sys.exit(code)

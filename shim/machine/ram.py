@@ -35,6 +35,8 @@ class Ram:
         self.bytes_read = 0
         self.bytes_written = 0
         self.changed: Callable[[int, int], None] = lambda _start, _size: None
+        #: Told of each access that the host makes for the guest: address, size, whether it writes.
+        self.touched: Callable[[int, int, bool], None] | None = None
 
     def blocks(self) -> Iterator[tuple[int, int, int]]:
         """Guest address, size and host pointer of each range."""
@@ -51,7 +53,7 @@ class Ram:
     def read(self, address: int, size: int) -> bytes:
         """*size* bytes at *address*."""
         offset = self._offset(address, size, write=False)
-        self.bytes_read += size
+        self._note_read(address, size)
         return self._map[offset : offset + size]
 
     def write(self, address: int, data: bytes) -> None:
@@ -59,24 +61,21 @@ class Ram:
         size = len(data)
         offset = self._offset(address, size, write=True)
         self._map[offset : offset + size] = data
-        self.bytes_written += size
-        self.changed(address, size)
+        self._note_write(address, size)
 
     def copy(self, destination: int, source: int, size: int) -> None:
         """Move *size* bytes; the areas may overlap."""
         there = self._offset(destination, size, write=True)
         here = self._offset(source, size, write=False)
         self._map.move(there, here, size)
-        self.bytes_read += size
-        self.bytes_written += size
-        self.changed(destination, size)
+        self._note_read(source, size)
+        self._note_write(destination, size)
 
     def fill(self, address: int, size: int, value: int) -> None:
         """Set *size* bytes to *value*."""
         offset = self._offset(address, size, write=True)
         ctypes.memset(self._pointer + offset, value, size)
-        self.bytes_written += size
-        self.changed(address, size)
+        self._note_write(address, size)
 
     def used_pages(self) -> Iterator[tuple[int, memoryview]]:
         """Address and bytes of every page that isn't all zero, ascending. Pages never touched are not looked at."""
@@ -100,6 +99,17 @@ class Ram:
             sha.update(address.to_bytes(8, "little"))
             sha.update(page)
         return sha.hexdigest()
+
+    def _note_read(self, address: int, size: int) -> None:
+        self.bytes_read += size
+        if self.touched is not None:
+            self.touched(address, size, False)
+
+    def _note_write(self, address: int, size: int) -> None:
+        self.bytes_written += size
+        self.changed(address, size)
+        if self.touched is not None:
+            self.touched(address, size, True)
 
     def _offset(self, address: int, size: int, *, write: bool) -> int:
         offset = 0

@@ -1,0 +1,37 @@
+"""``efi-shim fetch`` and ``efi-shim payloads``: the catalogue and the cache."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def fetch(names: Annotated[list[str], typer.Argument(help="Names from the catalogue; see efi-shim payloads.")]) -> None:
+    """Get payloads of the catalogue from the distribution's mirror."""
+    from payloads import catalogue
+    from payloads.fetch import fetch as get
+    from shim.cli.places import cache_folder
+    from shim.report.live import Live
+
+    live = Live(quiet=False)
+    for entry in [catalogue.find(name) for name in names]:
+        found = get(entry, cache=cache_folder(), progress=live.say)
+        sys.stdout.write(f"{entry.name} {found.package} {found.version} {found.path}\n")
+
+
+def payloads() -> None:
+    """List the payloads of the catalogue, and what the cache holds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from payloads import catalogue
+    from payloads.fetch import cached
+    from shim.cli.places import cache_folder
+
+    table = Table("name", "cached version", "what it is", box=None, pad_edge=False)
+    for entry in catalogue.entries():
+        found = cached(entry, cache_folder())
+        table.add_row(entry.name, found.version if found else "-", entry.description)
+    for name in catalogue.programs():
+        table.add_row(name, "built in", "a small EFI program of this project")
+    Console().print(table)

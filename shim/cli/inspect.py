@@ -1,0 +1,25 @@
+"""``efi-shim inspect``: what a file is, without running it."""
+
+import json as json_format
+import sys
+from typing import Annotated
+
+import typer
+
+
+def inspect(
+    payload: Annotated[str, typer.Argument(help="A file, or a catalogue name.")],
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what a payload is: kind, sections, entry, versions, signatures, SBAT, digests."""
+    from payloads.describe import describe
+    from shim.cli.places import find_payload
+    from shim.report.live import Live
+
+    found = describe(find_payload(payload, Live(quiet=False).say))
+    if json:
+        sys.stdout.write(json_format.dumps(found, indent=2) + "\n")
+        return
+    from shim.report.tree import write_tree
+
+    write_tree(found)

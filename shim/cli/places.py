@@ -1,0 +1,74 @@
+"""Where things are on the user's machine, and how a payload's name becomes a payload."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shim.errors import UnreadableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from payloads import Payload
+
+
+def cache_folder() -> Path:
+    """The user's cache of downloads: $XDG_CACHE_HOME/efi-shim, ~/.cache/efi-shim by default."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base and Path(base).is_absolute():
+        return Path(base) / "efi-shim"
+    try:
+        return Path.home() / ".cache" / "efi-shim"
+    except RuntimeError:
+        raise UnreadableError("there is no home folder for the cache; set XDG_CACHE_HOME") from None
+
+
+def find_payload(name: str, progress: "Callable[[str], None]") -> "Payload":
+    """A payload by path or catalogue name; one that isn't in the cache is fetched."""
+    from payloads import catalogue, open_payload
+
+    if catalogue.is_name(name) and not Path(name).exists():
+        if name.startswith("program:"):
+            return open_payload(catalogue.program(name), name)
+        from payloads.fetch import cached, fetch
+
+        entry = catalogue.find(name)
+        found = cached(entry, cache_folder()) or fetch(entry, cache=cache_folder(), progress=progress)
+        return open_payload(found.path, name)
+    return open_payload(Path(name))
+
+
+def new_run_folder(out: Path | None, payload: str) -> Path:
+    """A fresh folder: *out*, or the next free runs/<payload>-<n>."""
+    try:
+        if out is not None:
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                raise UsageError(f"{out} is there already; give another place with --out")
+            out.mkdir(parents=True, exist_ok=True)
+            return out
+        # A name that begins with a dot would be hidden, or mean a folder above.
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", payload).lstrip(".-")[:100]
+        number = 1
+        while True:
+            folder = Path("runs") / f"{base or 'run'}-{number}"
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        raise UnreadableError(f"{error.filename or out}: {error.strerror}") from None
+
+
+def read_initrd(path: Path) -> bytes:
+    """An initrd's bytes; it has to be a regular file."""
+    try:
+        if not path.exists():
+            raise UnreadableError(f"{path}: no such file")
+        if not path.is_file():
+            raise UnreadableError(f"{path}: not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,78 @@
+"""``efi-shim run``: a payload to its kernel entry, or its end."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shim.errors import ExitCode, UsageError
+
+_EXIT = {"fault": ExitCode.FAULT, "budget": ExitCode.BUDGET, "kernel-entry": ExitCode.OK}
+_LATER = "is not built yet"
+
+
+def run(
+    payload: Annotated[str, typer.Argument(help="A file, or a catalogue name such as debian:trixie/cloud-amd64.")],
+    initrd: Annotated[Path | None, typer.Option(help="Hand this file to the stub as the initrd.")] = None,
+    cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
+    platform: Annotated[str, typer.Option(help="A ready platform, or a TOML file.")] = "q35",
+    trace: Annotated[str, typer.Option(help="calls, or exact: every memory access too (slow for now).")] = "calls",
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 64) - 1, help="Seed of all randomness in the guest.")] = 0,
+    max_seconds: Annotated[float, typer.Option(min=0.0, help="Wall-clock budget.")] = 300.0,
+    max_blocks: Annotated[int, typer.Option(min=1, max=(1 << 62), help="Budget in basic blocks.")] = 1 << 36,
+    memory: Annotated[str | None, typer.Option(help="Guest RAM instead of the platform's, such as 2G.")] = None,
+    dump_ram: Annotated[bool, typer.Option("--dump-ram", help="Keep RAM as it is at the end.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/<payload>-<n>.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write run.json to stdout, and nothing else there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    keep_accesses: Annotated[bool, typer.Option("--keep-accesses", hidden=True)] = False,
+    unprivileged: Annotated[bool, typer.Option("--unprivileged", hidden=True)] = False,
+    screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run a payload to its kernel entry, or its end, and write a run folder."""
+    from shim.cli.places import find_payload, new_run_folder, read_initrd
+    from shim.config.platform import load_platform, parse_size
+    from shim.report.live import Live
+
+    for given, name in (
+        (keep_accesses, "--keep-accesses"),
+        (unprivileged, "--unprivileged"),
+        (screenshot, "--screenshot"),
+    ):
+        if given:
+            raise UsageError(f"{name} {_LATER}")
+    if trace not in ("calls", "exact"):
+        raise UsageError(f"--trace {trace}: give calls or exact")
+    machine = load_platform(platform)
+    if memory is not None:
+        try:
+            machine = machine.with_memory(parse_size(memory))
+        except ValueError as error:
+            raise UsageError(f"--memory: {error}") from None
+    live = Live(quiet=quiet)
+    program = find_payload(payload, live.say)
+    data = read_initrd(initrd) if initrd is not None else None
+
+    from shim.session.run import Request, Session, check
+
+    request = Request(program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram)
+    check(request)
+    folder = new_run_folder(out, program.name)
+    with live:
+        report = Session(request, folder, live.console, live.progress).run()
+    live.summary(report, folder)
+    if json:
+        sys.stdout.write(report.to_json())
+    code = _EXIT.get(report.outcome.kind)
+    if code is None:
+        ended_well = report.outcome.status in ("EFI_SUCCESS", None) or not is_error_name(report.outcome.status)
+        code = ExitCode.OK if ended_well else ExitCode.EFI_ERROR
+    raise typer.Exit(code)
+
+
+def is_error_name(name: str) -> bool:
+    """Whether a status, by its name in run.json, is an error; warnings and numbers without the error bit are none."""
+    if name.startswith("0x"):
+        return bool(int(name, 16) >> 63)
+    return not name.startswith("EFI_WARN_")

@@ -1,0 +1,168 @@
+"""run.json: one model for writing, reading and the published JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+SCHEMA = "efi-shim/run/1"
+
+
+def _parse_hex(value: object) -> object:
+    return int(value, 16) if isinstance(value, str) else value
+
+
+HexInt = Annotated[
+    int,
+    BeforeValidator(_parse_hex),
+    PlainSerializer(lambda value: f"{value:#x}", return_type=str),
+    Field(json_schema_extra={"pattern": "^0x[0-9a-f]+$"}),
+]
+
+
+class Model(BaseModel):
+    """What all parts have in common; unknown keys of later versions are let through."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PayloadInfo(Model):
+    """What ran: the catalogue's name or the file's base name, and what the file is."""
+
+    name: str
+    sha256: str
+    kind: str
+    machine: str
+    version: str | None
+    size: int
+
+
+class PlatformInfo(Model):
+    """On what it ran; platform.toml in the folder holds all of it."""
+
+    name: str
+    sha256: str
+
+
+class InputInfo(Model):
+    """What else went in: the command line, the initrd's digest, the seed."""
+
+    cmdline: str | None
+    initrd_sha256: str | None
+    initrd_size: int | None
+    seed: int
+
+
+class Outcome(Model):
+    """How it ended. *status* is the EFI status where the payload gave one."""
+
+    kind: Literal["kernel-entry", "returned", "exited", "fault", "budget", "reset"]
+    status: str | None
+    detail: str
+
+
+class Handoff(Model):
+    """The state at the kernel's first instruction. *entered_from* is the block that jumped there."""
+
+    entry: HexInt | None = None
+    registers: dict[str, HexInt] = Field(default_factory=dict)
+    entered_from: HexInt | None = None
+
+
+class Calls(Model):
+    """Service calls: how many, of which services, and which of them are not implemented."""
+
+    count: int
+    by_name: dict[str, int]
+    unimplemented: dict[str, int]
+
+
+class Accesses(Model):
+    """Memory accesses of the CPU; all but *level* is null at level calls."""
+
+    level: Literal["calls", "exact"]
+    count: int | None = None
+    reads: int | None = None
+    writes: int | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    digest: str | None = None
+    kept: bool | None = None
+
+
+class MemoryInfo(Model):
+    """Guest memory at the end of the run."""
+
+    ram_bytes: int
+    allocated_peak_bytes: int
+    digest: str
+
+
+class Measurement(Model):
+    """One extend of a measurement register."""
+
+    pcr: int | None
+    mr: int | None
+    type: str
+    digests: dict[str, str]
+    description: str
+    call: int | None
+
+
+class Finding(Model):
+    """Something that an auditor wants to know: its kind, the first case in words, and how many there were."""
+
+    kind: str
+    first: str
+    first_call: int | None
+    count: int
+
+
+class EngineUse(Model):
+    """Which emulator and recorder ran, and whether everything the guest saw was the model's."""
+
+    unicorn: str
+    patched: bool
+    recorder: str
+    blocks: int
+    deterministic: bool
+
+
+class Timing(Model):
+    """Seconds on the host; the only part that differs between two equal runs."""
+
+    wall_s: float
+    emulation_s: float
+    services_s: float
+
+
+class RunReport(Model):
+    """The description of a run."""
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    payload: PayloadInfo
+    platform: PlatformInfo
+    inputs: InputInfo
+    outcome: Outcome
+    boot_services_exited: bool
+    handoff: Handoff
+    calls: Calls
+    accesses: Accesses
+    memory: MemoryInfo
+    findings: list[Finding]
+    measurements: list[Measurement]
+    console: str
+    engine: EngineUse
+    timing: Timing
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> str:
+        """The text of run.json."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON Schema of run.json as it is written."""
+        return cls.model_json_schema(by_alias=True, mode="serialization")

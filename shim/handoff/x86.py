@@ -1,0 +1,71 @@
+"""boot_params as the x86 kernel gets them (Documentation/arch/x86/zero-page.rst and boot.rst)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+SIZE = 4096
+
+E820_TYPES = {
+    1: "usable", 2: "reserved", 3: "ACPI data", 4: "ACPI NVS", 5: "unusable", 7: "persistent", 12: "soft reserved",
+    0xEFFF_FFFF: "soft reserved",
+}  # fmt: skip
+
+#: Field: offset, struct format. Numbers that are addresses in two halves are put together below.
+_FIELDS = {
+    "acpi_rsdp_addr": (0x070, "<Q"),
+    "ext_ramdisk_image": (0x0C0, "<I"),
+    "ext_ramdisk_size": (0x0C4, "<I"),
+    "ext_cmd_line_ptr": (0x0C8, "<I"),
+    "alt_mem_k": (0x1E0, "<I"),
+    "e820_entries": (0x1E8, "<B"),
+    "secure_boot": (0x1EC, "<B"),
+    "root_flags": (0x1F2, "<H"),
+    "vid_mode": (0x1FA, "<H"),
+    "type_of_loader": (0x210, "<B"),
+    "loadflags": (0x211, "<B"),
+    "code32_start": (0x214, "<I"),
+    "ramdisk_image": (0x218, "<I"),
+    "ramdisk_size": (0x21C, "<I"),
+    "cmd_line_ptr": (0x228, "<I"),
+    "initrd_addr_max": (0x22C, "<I"),
+    "xloadflags": (0x236, "<H"),
+    "setup_data": (0x250, "<Q"),
+}
+_EFI_INFO = {
+    "systab": (0x1C4, "<I"),
+    "memdesc_size": (0x1C8, "<I"),
+    "memdesc_version": (0x1CC, "<I"),
+    "memmap": (0x1D0, "<I"),
+    "memmap_size": (0x1D4, "<I"),
+    "systab_hi": (0x1D8, "<I"),
+    "memmap_hi": (0x1DC, "<I"),
+}
+_MAX_E820 = 128
+
+
+def decode(page: bytes) -> dict[str, Any]:
+    """The fields that an EFI stub fills in, addresses whole, with the e820 map and the EFI information."""
+    values = {name: struct.unpack_from(form, page, at)[0] for name, (at, form) in _FIELDS.items()}
+    efi = {name: struct.unpack_from(form, page, at)[0] for name, (at, form) in _EFI_INFO.items()}
+    return {
+        "command_line_address": values["ext_cmd_line_ptr"] << 32 | values["cmd_line_ptr"],
+        "initrd_address": values["ext_ramdisk_image"] << 32 | values["ramdisk_image"],
+        "initrd_size": values["ext_ramdisk_size"] << 32 | values["ramdisk_size"],
+        "efi_info": {
+            "loader_signature": page[0x1C0:0x1C4].decode("latin-1").rstrip("\0"),
+            "system_table": efi["systab_hi"] << 32 | efi["systab"],
+            "memory_map": efi["memmap_hi"] << 32 | efi["memmap"],
+            "memory_map_size": efi["memmap_size"],
+            "descriptor_size": efi["memdesc_size"],
+            "descriptor_version": efi["memdesc_version"],
+        },
+        "e820": [
+            {"start": start, "size": size, "type": E820_TYPES.get(kind, str(kind))}
+            for start, size, kind in (
+                struct.unpack_from("<QQI", page, 0x2D0 + 20 * i) for i in range(min(values["e820_entries"], _MAX_E820))
+            )
+        ],
+        "fields": values,
+    }

@@ -1,0 +1,147 @@
+"""``show``: the parts of a run folder as tables on stdout."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shim.errors import UnreadableError
+from shim.report.live import summary_table
+from shim.report.text import plain
+from shim.report.tree import write_tree
+
+if TYPE_CHECKING:
+    from shim.report.folder import RunFolder
+
+
+def show_summary(run: RunFolder, _limit: int) -> None:
+    """What run says at its end."""
+    _console().print(summary_table(run.report))
+
+
+def show_calls(run: RunFolder, limit: int) -> None:
+    """The service calls, nested as they happened."""
+    table = _table("seq", "caller", "call", "status")
+    for row in _rows(run, "calls", limit):
+        name = f"{row['protocol']}.{row['service']}" if row["protocol"] else row["service"]
+        arguments = _spoken(row["arguments"])
+        results = _spoken(row["results"])
+        text = f"{'  ' * row['depth']}{name}({arguments})" + (f" → {results}" if results else "")
+        _add(table, row["seq"], f"{row['image']} {row['caller']:#x}".strip(), text, row["status"] or "-")
+    _console().print(table)
+
+
+def show_regions(run: RunFolder, limit: int) -> None:
+    """Who owned which bytes."""
+    table = _table("start", "end", "kind", "owner", "name", "from call", "to call", "read", "written")
+    for row in sorted(_rows(run, "regions", 0), key=lambda each: (each["start"], each["id"]))[: limit or None]:
+        counts = [row[each] if row[each] is not None else "-" for each in ("bytes_read", "bytes_written")]
+        _add(
+            table,
+            f"{row['start']:#x}",
+            f"{row['end']:#x}",
+            row["kind"],
+            row["owner"] or "firmware",
+            row["name"],
+            "start" if row["born_call"] is None else row["born_call"],
+            "end" if row["died_call"] is None else row["died_call"],
+            *counts,
+        )
+    _console().print(table)
+
+
+def show_accesses(run: RunFolder, limit: int) -> None:
+    """Memory accesses by region and direction."""
+    if run.report.accesses.level != "exact":
+        raise UnreadableError(f"{run.path}: made with --trace calls, so no accesses were recorded; use --trace exact")
+    regions = {row["id"]: row for row in _rows(run, "regions", 0)}
+    sums: dict[tuple[int, str, bool], list[int]] = {}
+    for row in _rows(run, "touched", 0):
+        entry = sums.setdefault(
+            (row["region"], row["origin"], row["write"]), [0, 0, row["first_call"], row["last_call"]]
+        )
+        entry[0] += row["count"]
+        entry[1] += row["bytes"]
+        entry[2] = min(entry[2], row["first_call"])
+        entry[3] = max(entry[3], row["last_call"])
+    table = _table("start", "region", "by", "", "accesses", "bytes", "calls")
+    ordered = sorted(sums.items(), key=lambda each: (-each[1][1], each[0]))
+    for (number, origin, write), (count, size, first, last) in ordered[: limit or None]:
+        region = regions.get(number)
+        start = f"{region['start']:#x}" if region else ""
+        name = f"{region['kind']} {region['name']}" if region else "nobody's memory"
+        _add(table, start, name, origin, "write" if write else "read", f"{count:,}", f"{size:,}", f"{first}..{last}")
+    _console().print(table)
+
+
+def show_events(run: RunFolder, _limit: int) -> None:
+    """Measurements."""
+    if not run.report.measurements:
+        _console().print("no measurements: the platform has neither a TPM nor confidential-computing registers")
+        return
+    table = _table("pcr", "mr", "type", "description")
+    for each in run.report.measurements:
+        _add(table, each.pcr, each.mr, each.type, each.description)
+    _console().print(table)
+
+
+def show_handoff(run: RunFolder, _limit: int) -> None:
+    """The state at the kernel entry."""
+    state = run.json("handoff/state.json")
+    if state is None:
+        raise UnreadableError(f"{run.path}: no kernel entry was reached, so there is no hand-off")
+    write_tree(_readable(state))
+
+
+def _readable(state: dict[str, Any]) -> dict[str, object]:
+    """Addresses in hex, the memory map and e820 a line each."""
+    shown: dict[str, object] = {}
+    for name, value in state.items():
+        match value:
+            case int():
+                shown[name] = f"{value:#x}"
+            case dict():
+                shown[name] = _readable(value)
+            case [{"pages": _}, *_]:
+                shown[name] = {
+                    f"{each['start']:#014x}": f"{each['pages']} pages, type {each['type']}, {each['attribute']:#x}"
+                    for each in value
+                }
+            case [{"size": _}, *_]:
+                shown[name] = {f"{each['start']:#014x}": f"{each['size']:#x} {each['type']}" for each in value}
+            case _:
+                shown[name] = value
+    return shown
+
+
+def _rows(run: RunFolder, name: str, limit: int) -> list[dict[str, Any]]:
+    table = run.table(name)
+    rows: list[dict[str, Any]] = (table.slice(0, limit) if limit else table).to_pylist()
+    return rows
+
+
+def _spoken(text: str) -> str:
+    """A JSON object as a person would write it."""
+    return ", ".join(f"{name}={value}" for name, value in json.loads(text).items() if value is not None)
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _add(table: Table, *values: object) -> None:
+    table.add_row(*(escape(plain(str(value))) for value in values))

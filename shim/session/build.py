@@ -1,0 +1,93 @@
+"""From a platform as users write it to the layout of a machine and the data that the firmware wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from efi_services import platform as firmware_platform
+from efi_services.memory_map import PAGE, RAM, MemoryType, Owner, Range
+from efi_services.variables import Variable, secure_boot_set
+from shim.config.platform import MAX_MEMORY, MIN_MEMORY
+from shim.errors import UsageError
+from shim.machine.machine import Layout
+from shim.machine.x86_64 import TABLES_BYTES
+
+if TYPE_CHECKING:
+    from shim.config.platform import Platform
+
+Span = tuple[int, int]
+
+
+def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
+    """The machine's layout and the firmware's platform; raises UsageError where the memory makes no sense."""
+    memory = platform.memory
+    if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
+        raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
+    low = min(memory.size, memory.low_limit)
+    ram: list[Span] = [(memory.base, memory.base + low)]
+    if memory.size > low:
+        ram.append((memory.high_base, memory.high_base + memory.size - low))
+    holes = [(each.start, each.start + each.size) for each in memory.holes]
+    unmapped = [(each.start, each.start + each.size) for each in memory.reserved if not each.mapped]
+    mapped = tuple(_subtract(ram, holes + unmapped))
+    room = Layout.firmware_bytes(mapped)
+    top = _place(ram, holes, room)
+    try:
+        reserved = [
+            Range(each.start, each.start + each.size, MemoryType[each.type], RAM, Owner.FIRMWARE)
+            for each in memory.reserved
+        ]
+    except KeyError as error:
+        raise UsageError(f"platform {platform.name}: there is no memory type {error}") from None
+    reserved.append(Range(top, top + room, MemoryType.BootServicesData, RAM, Owner.FIRMWARE))
+    taken = [(each.start, each.end) for each in reserved]
+    free = [Range(start, end, MemoryType.ConventionalMemory, RAM) for start, end in _subtract(ram, holes + taken)]
+    settings = platform.firmware
+    layout = Layout(tuple(ram), mapped, page_tables=top, descriptor_tables=top + room - TABLES_BYTES)
+    return layout, firmware_platform.Platform(
+        name=platform.name,
+        ranges=tuple(reserved + free),
+        vendor=settings.vendor,
+        revision=settings.revision,
+        stack_bytes=settings.stack,
+        start_time=int(settings.start_time.timestamp()),
+        variables=_variables(platform),
+        tables=tuple(
+            firmware_platform.ConfigurationTable(each.vendor, each.content, MemoryType[each.type])
+            for each in platform.tables
+        ),
+        acpi=tuple(each.content for each in platform.acpi),
+        smbios=platform.smbios.content if platform.smbios else b"",
+        rng=settings.rng,
+        memory_attribute=settings.memory_attribute,
+        console=settings.console,
+        runtime_services=settings.runtime_services,
+    )
+
+
+def _variables(platform: Platform) -> tuple[Variable, ...]:
+    own = tuple(Variable(each.name, each.vendor, each.attributes, each.content) for each in platform.variables)
+    named = {(each.name, each.vendor) for each in own}
+    state = secure_boot_set(enabled=platform.secure_boot.enabled, setup_mode=platform.secure_boot.setup_mode)
+    return (*(each for each in state if (each.name, each.vendor) not in named), *own)
+
+
+def _place(ram: list[Span], holes: list[Span], room: int) -> int:
+    """Where the firmware's own tables go: the top of low RAM."""
+    for start, end in reversed(_subtract(ram[:1], holes)):
+        if end - start > room:
+            return (end - room) & -PAGE
+    raise UsageError("the platform's memory has no room for the firmware")
+
+
+def _subtract(spans: list[Span], taken: list[Span]) -> list[Span]:
+    """What of *spans* is left without *taken*, ascending."""
+    left = sorted(spans)
+    for start, end in taken:
+        left = [
+            part
+            for span in left
+            for part in ((span[0], min(span[1], start)), (max(span[0], end), span[1]))
+            if part[0] < part[1]
+        ]
+    return left

@@ -1,0 +1,269 @@
+"""One run: a payload on a platform, from power-on to its end, and the folder that tells of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from efi_services import status
+from efi_services.abi import ABIS
+from efi_services.dispatch import RunEnds
+from efi_services.firmware import Firmware, Ports
+from efi_services.status import EfiError
+from shim.config import run as report
+from shim.engine import engine_info
+from shim.errors import NotRunnableError, UnreadableError, UsageError
+from shim.handoff import state
+from shim.loader import PeReader
+from shim.machine.machine import Machine, Stop
+from shim.session.build import build
+from shim.trace.accesses import PythonRecorder
+from shim.trace.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from payloads import Payload
+    from shim.config.platform import Platform
+    from shim.trace.accesses import Recorder
+
+#: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
+MAX_COMMAND_LINE = 32767
+#: Service calls between two looks at the wall clock.
+CALLS_BETWEEN_LOOKS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run, on what, and how closely it is watched."""
+
+    payload: Payload
+    platform: Platform
+    cmdline: str | None = None
+    initrd: bytes | None = field(default=None, repr=False)
+    trace: str = "calls"
+    seed: int = 0
+    max_seconds: float = 300.0
+    max_blocks: int = 1 << 36
+    dump_ram: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    blocks: int
+    calls: int
+    seconds: float
+
+
+class Session:
+    """A run that is being made. *show* gets the guest's console text, *progress* is called now and then."""
+
+    def __init__(
+        self,
+        request: Request,
+        folder: Path,
+        show: Callable[[str], None] = lambda _text: None,
+        progress: Callable[[Progress], None] = lambda _progress: None,
+    ) -> None:
+        self._request = request
+        self._folder = folder
+        self._progress = progress
+        self._began = time.monotonic()
+        self._services_s = 0.0
+        self._emulation_s = 0.0
+        #: The run was ended by the host's clock or its user, at a moment that no other run will hit.
+        self._host_decided = False
+        check(request)
+        abi = ABIS[request.payload.machine.value]
+        layout, platform = build(request.platform)
+        self._watcher = Watcher(folder, show)
+        self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
+        ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
+        self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
+        try:
+            self._firmware = Firmware(abi, platform, ports, request.initrd)
+            self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
+            stack = self._firmware.allocate_stack()
+        except EfiError as error:
+            raise NotRunnableError(self._why_not(error)) from None
+        machine.prepare(self._firmware.gate_ranges, self._enter, stack)
+
+    def run(self) -> report.RunReport:
+        """Run to the end and write the folder; gives what run.json says."""
+        try:
+            ended, stop = self._execute()
+        finally:
+            self._firmware.dispatcher.abandon()
+            self._watcher.close(self._recorder)
+        handoff = report.Handoff()
+        if stop is not None:
+            entry = state.collect(self._machine, self._firmware, stop)
+            state.save(self._folder, entry, self._machine.ram)
+            handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
+        if self._request.dump_ram:
+            state.save_ram(self._folder, self._machine.ram)
+        made = self._report(ended, handoff)
+        _write(self._folder / "platform.toml", self._request.platform.toml)
+        _write(self._folder / "console.txt", self._firmware.console.text)
+        _write(self._folder / "run.json", made.to_json())
+        return made
+
+    def _execute(self) -> tuple[report.Outcome, Stop | None]:
+        began = time.perf_counter()
+        try:
+            self._firmware.dispatcher.start(self._firmware.run_payload(self._image))
+            stop = self._machine.run(self._request.max_blocks, self._poll)
+        except RunEnds as end:
+            wide = None if end.status is None else status.name(end.status)
+            return report.Outcome(kind=end.kind, status=wide, detail=end.detail), None  # type: ignore[arg-type]
+        except KeyboardInterrupt:
+            self._host_decided = True
+            return report.Outcome(kind="budget", status=None, detail="interrupted"), None
+        finally:
+            self._emulation_s = time.perf_counter() - began - self._services_s
+        if stop.kind == "fault":
+            self._watcher.finding("fault", stop.detail)
+        image = self._firmware.images.name_at(stop.pc)
+        detail = stop.detail + (f" in {image}" if image and stop.kind == "fault" else "")
+        outcome = report.Outcome(kind=stop.kind, status=None, detail=detail)  # type: ignore[arg-type]
+        return outcome, stop if stop.kind == "kernel-entry" else None
+
+    def _enter(self, address: int) -> None:
+        """The CPU stands at a gate."""
+        began = time.perf_counter()
+        firmware = self._firmware
+        gone = firmware.boot_services_exited
+        try:
+            firmware.dispatcher.enter(address)
+            firmware.check_watchdog()
+        finally:
+            self._services_s += time.perf_counter() - began
+        if firmware.boot_services_exited and not gone:
+            self._watch_for_handoff()
+        if firmware.dispatcher.call_count % CALLS_BETWEEN_LOOKS == 0:
+            reason = self._poll()
+            if reason is not None:
+                raise RunEnds("budget", None, reason)
+
+    def _watch_for_handoff(self) -> None:
+        """Boot services are gone: the first block outside every image, or at a declared entry, is the kernel's."""
+        images = list(self._firmware.images)
+        ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in images)]
+        entries = [each.base + each.file.kernel_entry for each in images if each.file.kernel_entry is not None]
+        self._machine.arm(ranges, entries)
+
+    def _poll(self) -> str | None:
+        seconds = time.monotonic() - self._began
+        self._progress(Progress(self._machine.monitor.blocks, self._firmware.dispatcher.call_count, seconds))
+        if seconds > self._request.max_seconds:
+            self._host_decided = True
+            return f"it ran for {self._request.max_seconds:g} seconds"
+        return None
+
+    def _record(self) -> Recorder:
+        watcher = self._watcher
+        recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate)
+        self._machine.hook_accesses(recorder.access)
+        self._machine.ram.touched = recorder.service_access
+        return recorder
+
+    def _why_not(self, error: EfiError) -> str:
+        refused = self._watcher.findings.get("image-refused")
+        if refused is not None:
+            return refused.first
+        return f"{self._request.payload.name} does not fit into the platform's memory ({error})"
+
+    def _report(self, outcome: report.Outcome, handoff: report.Handoff) -> report.RunReport:
+        request, machine, watcher = self._request, self._machine, self._watcher
+        payload, info = request.payload, engine_info()
+        summary: dict[str, Any] = self._recorder.summary() if self._recorder else {}
+        digest = machine.ram.digest()
+        return report.RunReport(
+            payload=report.PayloadInfo(
+                name=payload.name,
+                sha256=payload.sha256,
+                kind=payload.kind.value,
+                machine=payload.machine.value,
+                version=payload.version,
+                size=payload.size,
+            ),
+            platform=report.PlatformInfo(name=request.platform.name, sha256=request.platform.sha256),
+            inputs=report.InputInfo(
+                cmdline=request.cmdline,
+                initrd_sha256=None if request.initrd is None else hashlib.sha256(request.initrd).hexdigest(),
+                initrd_size=None if request.initrd is None else len(request.initrd),
+                seed=request.seed,
+            ),
+            outcome=outcome,
+            boot_services_exited=self._firmware.boot_services_exited,
+            handoff=handoff,
+            calls=report.Calls(
+                count=self._firmware.dispatcher.call_count,
+                by_name=dict(sorted(watcher.by_name.items())),
+                unimplemented=dict(sorted(watcher.unimplemented.items())),
+            ),
+            accesses=report.Accesses(level=request.trace, **summary),  # type: ignore[arg-type]
+            memory=report.MemoryInfo(
+                ram_bytes=machine.ram.size,
+                allocated_peak_bytes=self._firmware.memory_map.used_peak,
+                digest=digest,
+            ),
+            findings=[
+                report.Finding(kind=kind, first=noted.first, first_call=noted.first_call, count=noted.count)
+                for kind, noted in sorted(watcher.findings.items())
+            ],
+            measurements=[],
+            console=self._firmware.console.text,
+            engine=report.EngineUse(
+                unicorn=info.unicorn,
+                patched=info.patched,
+                recorder=self._recorder.name if self._recorder else "none",
+                blocks=machine.monitor.blocks,
+                # Nothing the guest can see comes from the host: models without RDRAND, virtual time, seeded bytes.
+                deterministic=not self._host_decided,
+            ),
+            timing=report.Timing(
+                wall_s=round(time.monotonic() - self._began, 6),
+                emulation_s=round(self._emulation_s, 6),
+                services_s=round(self._services_s, 6),
+            ),
+        )
+
+
+def check(request: Request) -> None:
+    """Refuse what can't be run: raises NotRunnableError, or UsageError, with the reason."""
+    machine = request.payload.machine.value
+    if machine == "loongarch64":
+        raise NotRunnableError(f"{request.payload.name} is for loongarch64, which Unicorn can't execute")
+    if machine not in ABIS:
+        raise NotRunnableError(f"{request.payload.name} is for {machine}, which this version can't run yet")
+    if machine != request.platform.machine:
+        raise NotRunnableError(
+            f"{request.payload.name} is for {machine}, platform {request.platform.name} is {request.platform.machine}"
+        )
+    if request.cmdline is not None:
+        if len(request.cmdline) > MAX_COMMAND_LINE:
+            raise UsageError(f"the command line has {len(request.cmdline)} characters; {MAX_COMMAND_LINE} are the most")
+        if not request.cmdline.isprintable() and any(ord(each) < 32 and each != "\t" for each in request.cmdline):
+            raise UsageError("the command line has control characters")
+        try:
+            request.cmdline.encode("utf-16-le")
+        except UnicodeEncodeError:
+            raise UsageError("the command line is not valid UTF-8") from None
+    if request.initrd is not None and len(request.initrd) >= request.platform.memory.size:
+        raise UsageError(f"the initrd of {len(request.initrd)} bytes is larger than the guest's memory")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None

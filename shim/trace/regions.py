@@ -1,0 +1,67 @@
+"""Who owns which bytes, while the run goes on and afterwards."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Region:
+    """Bytes with one owner; `end` is exclusive, calls are sequence numbers."""
+
+    id: int
+    start: int
+    end: int
+    kind: str
+    owner: str
+    name: str
+    born_call: int | None
+    died_call: int | None = None
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(slots=True)
+class RegionLog:
+    """All regions that ever were; those alive don't overlap."""
+
+    all: list[Region] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _alive: list[Region] = field(default_factory=list)
+
+    def born(self, start: int, end: int, kind: str, owner: str, name: str, call: int | None) -> None:
+        """Bytes got an owner; whoever had them before loses them."""
+        self.died(start, end, call)
+        region = Region(len(self.all) + 1, start, end, kind, owner, name, call)
+        self.all.append(region)
+        index = bisect_right(self._starts, start)
+        self._starts.insert(index, start)
+        self._alive.insert(index, region)
+
+    def died(self, start: int, end: int, call: int | None) -> None:
+        """Nobody owns these bytes any more; what is left of a region that was larger is a region of its own."""
+        first = max(bisect_right(self._starts, start) - 1, 0)
+        last = first
+        left: list[Region] = []
+        while last < len(self._alive) and self._alive[last].start < end:
+            region = self._alive[last]
+            if region.end <= start:
+                first = last = last + 1
+                continue
+            region.died_call = call
+            for part in ((region.start, min(region.end, start)), (max(region.start, end), region.end)):
+                if part[0] < part[1]:
+                    rest = Region(len(self.all) + 1, *part, region.kind, region.owner, region.name, call)
+                    self.all.append(rest)
+                    left.append(rest)
+            last += 1
+        self._alive[first:last] = left
+        self._starts[first:last] = [each.start for each in left]
+
+    def at(self, address: int) -> Region | None:
+        """Who owns the byte at *address* now."""
+        index = bisect_right(self._starts, address) - 1
+        if index >= 0 and address < self._alive[index].end:
+            return self._alive[index]
+        return None

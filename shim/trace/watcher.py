@@ -1,0 +1,130 @@
+"""The observer of a run: turns what the firmware tells into tables, findings and totals."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shim.trace.regions import RegionLog
+from shim.trace.tables import CALLS, REGIONS, TOUCHED
+from shim.trace.writer import TableWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from efi_services.dispatch import Call
+    from shim.trace.accesses import Recorder
+
+
+@dataclass(slots=True)
+class Noted:
+    """A kind of finding: its first case, and how many there were."""
+
+    first: str
+    first_call: int | None
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Implements the firmware's `Observer` port. *show* gets the console's text as it comes."""
+
+    folder: Path
+    show: Callable[[str], None]
+    regions: RegionLog = field(default_factory=RegionLog)
+    findings: dict[str, Noted] = field(default_factory=dict)
+    by_name: Counter[str] = field(default_factory=Counter)
+    unimplemented: Counter[str] = field(default_factory=Counter)
+    begun: int = 0
+    gate: int = 0
+    image: str = ""
+    _calls: TableWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._calls = TableWriter(self.folder, CALLS)
+
+    def call_begins(self, call: Call) -> None:
+        """A service has been entered."""
+        self.begun = call.seq + 1
+        self.gate = call.pc
+        self.image = call.image
+
+    def call_ends(self, call: Call) -> None:
+        """A service returns, or never will."""
+        name = f"{call.protocol}.{call.service}" if call.protocol else call.service
+        self.by_name[name] += 1
+        if not call.implemented:
+            self.unimplemented[name] += 1
+        self._calls.add(
+            (
+                call.seq,
+                call.parent,
+                call.depth,
+                call.image,
+                call.pc,
+                call.caller,
+                call.table,
+                call.service,
+                call.protocol,
+                json.dumps(call.arguments),
+                json.dumps(call.results),
+                call.status,
+                call.bytes_in,
+                call.bytes_out,
+                call.time,
+            )
+        )
+
+    def console(self, text: str) -> None:
+        """The guest printed."""
+        self.show(text)
+
+    def finding(self, kind: str, detail: str) -> None:
+        """Something remarkable happened."""
+        noted = self.findings.get(kind)
+        if noted is None:
+            self.findings[kind] = Noted(detail, self._call())
+        else:
+            noted.count += 1
+
+    def region_born(self, start: int, end: int, kind: str, name: str) -> None:
+        """Bytes got an owner."""
+        owner = self.image if kind in ("pages", "pool") else ""
+        self.regions.born(start, end, kind, owner, name, self._call())
+
+    def region_died(self, start: int, end: int) -> None:
+        """Bytes lost their owner."""
+        self.regions.died(start, end, self._call())
+
+    def close(self, recorder: Recorder | None) -> None:
+        """Write what is left; the tables are readable from now on."""
+        self._calls.close()
+        exact = recorder is not None
+        regions = TableWriter(self.folder, REGIONS)
+        for each in self.regions.all:
+            regions.add(
+                (
+                    each.id,
+                    each.start,
+                    each.end,
+                    each.kind,
+                    each.owner,
+                    each.name,
+                    each.born_call,
+                    each.died_call,
+                    each.bytes_read if exact else None,
+                    each.bytes_written if exact else None,
+                )
+            )
+        regions.close()
+        if recorder is not None:
+            touched = TableWriter(self.folder, TOUCHED)
+            for row in recorder.rows():
+                touched.add(row)
+            touched.close()
+
+    def _call(self) -> int | None:
+        return self.begun - 1 if self.begun else None

@@ -1,0 +1,51 @@
+"""Writing tables as Parquet, a batch at a time, so that a long run needs no more memory than a short one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shim.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shim.trace.tables import Table
+
+BATCH = 1 << 15
+
+
+class TableWriter:
+    """Collects rows and writes them in batches, each in the order of its first column."""
+
+    def __init__(self, folder: Path, table: Table) -> None:
+        self._path = folder / f"{table.name}.parquet"
+        self._table = table
+        self._rows: list[tuple[Any, ...]] = []
+        self._writer: Any = None
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Take a row; its values are in the order of the table's columns."""
+        self._rows.append(row)
+        if len(self._rows) >= BATCH:
+            self._write()
+
+    def close(self) -> None:
+        """Write what is left; the file is readable from now on."""
+        self._write()
+        self._writer.close()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = self._table.schema()
+        self._rows.sort(key=lambda row: row[0])
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(schema)
+        arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
+        try:
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        except OSError as error:
+            raise UnreadableError(f"{self._path}: {error}") from None
+        self._rows.clear()
