@@ -1,0 +1,59 @@
+# Each target sets up what it needs: a virtual environment in the tree, with pinned dependencies.
+# Python 3.11 or later with headers and venv, a C compiler and make have to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+KERNEL := debian:trixie/cloud-amd64
+# What the installation is made of: when one of these is newer, it is made again.
+INSTALL_FROM := pyproject.toml constraints.txt shim/machine/_native.c
+
+.PHONY: run test lint docs programs bench clean
+
+run: $(STAMP)
+	@$(BIN)/efi-shim fetch $(KERNEL) && exec $(BIN)/efi-shim run $(KERNEL); \
+	code=$$?; \
+	if [ $$code -eq 12 ]; then \
+		echo "No kernel could be fetched; running the project's own small EFI program instead." >&2; \
+		exec $(BIN)/efi-shim run program:hello; \
+	fi; \
+	exit $$code
+
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest -n auto
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(DEV_STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+# Builds the test programs again and compares them with the committed ones; needs clang and lld.
+programs: $(DEV_STAMP)
+	$(BIN)/python -m payloads.programs.build --check
+
+# Times the tool beside QEMU and OVMF; needs qemu-system-x86 and ovmf.
+bench: $(STAMP)
+	$(BIN)/python tests/bench/against_qemu.py
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+
+$(STAMP): $(BIN)/python $(INSTALL_FROM)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info docs/_build docs/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find shim -name '*.so' -delete
