@@ -44,7 +44,6 @@ bench: $(STAMP)
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 
 $(STAMP): $(BIN)/python $(INSTALL_FROM)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .

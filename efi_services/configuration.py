@@ -35,10 +35,13 @@ class ConfigurationTables:
 
     def install(self, vendor: Guid, table: int) -> None:
         """Add, replace, or (0) remove a table; raises NOT_FOUND where there is none to remove."""
+        tables = dict(self._tables)
         if table:
-            self._tables[vendor] = table
-        elif self._tables.pop(vendor, None) is None:
+            tables[vendor] = table
+        elif tables.pop(vendor, None) is None:
             raise EfiError(Status.NOT_FOUND)
+        self._make_room(len(tables))
+        self._tables = tables
         self._publish()
 
     @property
@@ -51,16 +54,20 @@ class ConfigurationTables:
         """Address of the array, and its number of entries."""
         return self._array, len(self._tables)
 
+    def _make_room(self, count: int) -> None:
+        """Let the array have *count* entries; raises OUT_OF_RESOURCES and leaves everything as it is."""
+        if count <= self._room:
+            return
+        firmware, old = self._firmware, self._array
+        room = max(16, 2 * self._room)
+        empty = bytes(ConfigurationEntry.sizeof(firmware.abi) * room)
+        self._array = firmware.store(empty, MemoryType.RuntimeServicesData, "configuration tables")
+        self._room = room
+        if old:
+            firmware.discard(old)
+
     def _publish(self) -> None:
         firmware = self._firmware
-        size = ConfigurationEntry.sizeof(firmware.abi)
-        if len(self._tables) > self._room:
-            old = self._array
-            self._room = max(16, 2 * self._room)
-            empty = bytes(size * self._room)
-            self._array = firmware.store(empty, MemoryType.RuntimeServicesData, "configuration tables")
-            if old:
-                firmware.discard(old)
         entries = [ConfigurationEntry(vendor, table).pack(firmware.abi) for vendor, table in self._tables.items()]
         firmware.memory.write(self._array, b"".join(entries))
         firmware.publish_system_table()

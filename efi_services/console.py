@@ -29,7 +29,8 @@ class Console:
         """Print, and move the cursor as section 12.4 says for the control characters."""
         kept = text[: max(MAX_KEPT - self._length, 0)]
         self.dropped += len(text) - len(kept)
-        self._parts.append(kept)
+        if kept:
+            self._parts.append(kept)
         self._length += len(kept)
         for character in text:
             match character:

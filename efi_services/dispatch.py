@@ -121,6 +121,13 @@ class Dispatcher:
 
     def enter(self, address: int) -> None:
         """The CPU stands at a gate: run its service, or go on with the one that waits for this return."""
+        try:
+            self._enter(address)
+        except MemoryFault as end:
+            # Not an argument but the stack itself is where no memory is.
+            raise RunEnds("fault", None, f"the firmware, on the guest's stack: {end}") from None
+
+    def _enter(self, address: int) -> None:
         if address == self.return_gate:
             if not self._frames:
                 raise RunEnds("fault", None, "a return to the firmware that nothing waits for")
@@ -188,9 +195,11 @@ class Dispatcher:
         fixed = list(self._convention.arguments(entry, 0, count - 1))
         pairs: list[tuple[int, int]] = []
         while len(pairs) < 64:
-            guid, interface = self._convention.arguments(entry, len(fixed) + 2 * len(pairs), 2)
+            at = len(fixed) + 2 * len(pairs)
+            (guid,) = self._convention.arguments(entry, at, 1)
             if guid == 0:
                 return [*fixed, pairs]
+            (interface,) = self._convention.arguments(entry, at + 1, 1)
             pairs.append((guid, interface))
         raise EfiError(Status.INVALID_PARAMETER)
 

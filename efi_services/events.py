@@ -17,7 +17,7 @@ from efi_services.status import EfiError, Status
 from efi_services.types import Tpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Container, Generator
 
     from efi_services.ports import Clock
     from efi_services.types import Guid
@@ -133,11 +133,7 @@ class EventQueue:
 
     def signal(self, handle: int) -> None:
         """SignalEvent: the event, or all events of its group."""
-        event = self.get(handle)
-        if event.group is None:
-            self._signal(event)
-        else:
-            self.signal_group(event.group)
+        self._signal_all(self.get(handle))
 
     def signal_group(self, group: Guid) -> None:
         """Signal every event of a group."""
@@ -170,6 +166,14 @@ class EventQueue:
             heapq.heappop(self._timers)
         return None
 
+    def next_wake(self, waited: Container[int]) -> int | None:
+        """When the next timer runs out that signals one of *waited*, or whose notification may do so."""
+        telling = [each for each in self._events.values() if each.handle in waited or each.type & NOTIFY_SIGNAL]
+        groups = {each.group for each in telling if each.group is not None}
+        dues = [each.due for each in telling if each.due is not None]
+        dues += [each.due for each in self._events.values() if each.due is not None and each.group in groups]
+        return min(dues, default=None)
+
     def ready(self) -> bool:
         """Whether a notification may run at the current TPL."""
         if self._timers:
@@ -191,6 +195,11 @@ class EventQueue:
         event.due = due
         self._order += 1
         heapq.heappush(self._timers, (due, self._order, event.handle))
+        if len(self._timers) > 2 * len(self._events) + 64:
+            # Timers that were set anew leave their old entries behind.
+            armed = [(each.due, each.handle) for each in self._events.values() if each.due is not None]
+            self._timers = [(due, order, handle) for order, (due, handle) in enumerate(armed)]
+            heapq.heapify(self._timers)
 
     def _tick(self) -> None:
         now = self.clock.now
@@ -200,7 +209,13 @@ class EventQueue:
             if event.period:
                 # Ticks that were missed are not made up for.
                 self._arm(event, due + event.period * ((now - due) // event.period + 1))
+            self._signal_all(event)
+
+    def _signal_all(self, event: Event) -> None:
+        if event.group is None:
             self._signal(event)
+        else:
+            self.signal_group(event.group)
 
     def _signal(self, event: Event) -> None:
         if event.signalled:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Distance between gates in bytes; each holds a return instruction.
 GATE_STEP = 16
+#: Bytes of a payload's last words that are kept.
+MAX_SAID = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,15 @@ class Firmware:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""
         result = yield from run_image(self, image)
         kind = "exited" if image.left_by_exit else "returned"
-        raise RunEnds(kind, result, f"{image.name} {kind} with {status.name(result)}")
+        said = self.text_at(*reversed(image.exit_data))
+        raise RunEnds(kind, result, f"{image.name} {kind} with {status.name(result)}" + (f": {said}" if said else ""))
+
+    def text_at(self, address: int, size: int) -> str:
+        """The string at the start of data that a payload gave to Exit or ResetSystem; empty where there is none."""
+        if not address or size < 2:
+            return ""
+        text = self.memory.read(address, min(size, MAX_SAID)).decode("utf-16-le", "replace")
+        return text.partition("\0")[0]
 
     def allocate_stack(self) -> int:
         """The payload's stack; gives the address just above it."""
@@ -203,7 +213,7 @@ class Firmware:
     def check_watchdog(self) -> None:
         """End the run when the watchdog timer has run out."""
         if self.watchdog is not None and self.clock.now >= self.watchdog:
-            raise RunEnds("reset", None, "the watchdog timer ran out")
+            raise RunEnds("reset", Status.TIMEOUT, "the watchdog timer ran out")
 
     def publish_system_table(self) -> None:
         """Write the system table as it is by now, its CRC included."""
@@ -261,24 +271,25 @@ class Firmware:
             boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
         runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
         self._gate_ranges = (
-            self._build_gate_pages(boot, MemoryType.BootServicesCode, spare=1),
-            self._build_gate_pages(runtime, MemoryType.RuntimeServicesCode),
+            self._build_gate_pages(boot, MemoryType.BootServicesCode),
+            self._build_gate_pages(runtime, MemoryType.RuntimeServicesCode, spare=1),
         )
-        # Guest functions return to a gate of their own, behind those of the services.
-        self.dispatcher.return_gate = self._gate_ranges[0][0] + len(boot) * GATE_STEP
+        # Guest functions return to a gate of their own, behind those of the services that outlive boot services:
+        # SetVirtualAddressMap calls them too.
+        self.dispatcher.return_gate = self._gate_ranges[1][0] + len(runtime) * GATE_STEP
 
     def _build_gate_pages(
         self, services: list[tuple[Service, str]], memory_type: MemoryType, spare: int = 0
     ) -> tuple[int, int]:
         size = -(-(len(services) + spare) * GATE_STEP // PAGE) * PAGE
         start = self.memory_map.allocate(AllocateType.AnyPages, memory_type, size // PAGE, owner=Owner.FIRMWARE)
+        self.observer.region_born(start, start + size, "firmware", f"{memory_type.name} gates")
         self.memory.write(start, self.abi.return_instruction.ljust(GATE_STEP, b"\xcc") * (size // GATE_STEP))
         self.mmu.protect(start, size, Access.RX)
         for index, (service, table) in enumerate(services):
             address = start + index * GATE_STEP
             self._gate_of[id(service)] = address
             self.dispatcher.add_gate(address, Gate(service, table, ends_with_boot_services=table != "runtime"))
-        self.observer.region_born(start, start + size, "firmware", f"{memory_type.name} gates")
         return start, start + size
 
     def _build_tables(self) -> None:

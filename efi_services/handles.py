@@ -91,16 +91,25 @@ class HandleDatabase:
 
     def uninstall(self, handle: int, guid: Guid, interface: int) -> None:
         """Take a protocol off; the handle goes with its last one. Raises NOT_FOUND, or ACCESS_DENIED while in use."""
+        self.check_uninstall(handle, guid, interface)
+        del self._handles[handle][guid]
+        if not self._handles[handle]:
+            self._drop(handle)
+
+    def check_uninstall(self, handle: int, guid: Guid, interface: int) -> None:
+        """Raise what `uninstall` would."""
         installed = self._exactly(handle, guid, interface)
         in_use = BY_DRIVER | EXCLUSIVE | BY_CHILD_CONTROLLER
         if any(each.attributes & in_use for each in installed.openings):
             raise EfiError(Status.ACCESS_DENIED)
-        del self._handles[handle][guid]
-        if not self._handles[handle]:
-            del self._handles[handle]
-            self._drop_handle(handle)
-            for registration in self._registrations.values():
-                registration.pending = [each for each in registration.pending if each != handle]
+
+    def forget(self, image: int) -> None:
+        """An image is gone: so are its handle, whoever uses that, and all that the image had open."""
+        for protocols in self._handles.values():
+            for installed in protocols.values():
+                installed.openings = [each for each in installed.openings if each.agent != image]
+        if image in self._handles:
+            self._drop(image)
 
     def protocols(self, handle: int) -> list[Guid]:
         """The protocols on *handle*; raises INVALID_PARAMETER for no handle."""
@@ -144,7 +153,8 @@ class HandleDatabase:
                 # A driver would have to be disconnected first; without ConnectController it can't be.
                 if each.attributes & (BY_DRIVER | EXCLUSIVE):
                     raise EfiError(Status.ACCESS_DENIED)
-        if attributes != TEST_PROTOCOL:
+        # Who doesn't say who he is can't close either.
+        if agent and attributes != TEST_PROTOCOL:
             self._note(installed, agent, controller, attributes)
         return installed.interface
 
@@ -173,7 +183,9 @@ class HandleDatabase:
 
     def unregister(self, event: int) -> None:
         """The event is closed: forget its registrations."""
-        self._registrations = {key: each for key, each in self._registrations.items() if each.event != event}
+        for key in [key for key, each in self._registrations.items() if each.event == event]:
+            del self._registrations[key]
+            self._drop_handle(key)
 
     def next_registered(self, key: int, *, take: bool = True) -> tuple[int, Guid]:
         """A handle that is new for the registration *key*; raises INVALID_PARAMETER or NOT_FOUND.
@@ -200,9 +212,14 @@ class HandleDatabase:
         best: tuple[int, int] | None = None
         for handle in self.with_protocol(guid):
             installed = self._handles[handle].get(DEVICE_PATH)
-            if installed is None:
+            # A handle may have a device path that is none, as NULL.
+            if installed is None or not installed.interface:
                 continue
-            length = length_of_match(path_of(installed.interface), path)
+            try:
+                theirs = path_of(installed.interface)
+            except EfiError:
+                continue
+            length = length_of_match(theirs, path)
             if length is not None and (best is None or length > best[1]):
                 best = handle, length
         if best is None:
@@ -214,6 +231,12 @@ class HandleDatabase:
             return self._handles[handle]
         except KeyError:
             raise EfiError(Status.INVALID_PARAMETER) from None
+
+    def _drop(self, handle: int) -> None:
+        del self._handles[handle]
+        self._drop_handle(handle)
+        for registration in self._registrations.values():
+            registration.pending = [each for each in registration.pending if each != handle]
 
     def _exactly(self, handle: int, guid: Guid, interface: int) -> Installed:
         installed = self._known(handle).get(guid)
@@ -231,5 +254,6 @@ class HandleDatabase:
     def _announce(self, handle: int, guid: Guid) -> list[int]:
         told = [each for each in self._registrations.values() if each.guid == guid]
         for registration in told:
-            registration.pending.append(handle)
+            # Installed again before it was asked for: still one handle that is new.
+            registration.pending = [*(each for each in registration.pending if each != handle), handle]
         return [registration.event for registration in told]

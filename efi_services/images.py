@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,20 +77,31 @@ class Images:
         code, _ = _MEMORY[file.subsystem]
         pages = -(-file.size // PAGE)
         how = AllocateType.AnyPages if file.fixed_base is None else AllocateType.Address
-        base = firmware.memory_map.allocate(how, code, pages, file.fixed_base or 0, alignment=max(file.alignment, PAGE))
+        wanted, alignment = file.fixed_base or 0, max(file.alignment, PAGE)
+        try:
+            base = firmware.memory_map.allocate(how, code, pages, wanted, alignment=alignment)
+        except EfiError:
+            if file.fixed_base is None:
+                raise
+            firmware.finding("image-refused", f"{name} can only lie at {wanted:#x}, where there is no room")
+            raise EfiError(Status.LOAD_ERROR) from None
         try:
             contents = file.place(base)
         except ValueError as why:
             firmware.memory_map.free(base, pages)
             firmware.finding("image-refused", f"{name}: {why}")
             raise EfiError(Status.LOAD_ERROR) from None
-        firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
         for segment in file.segments:
             firmware.mmu.protect(base + segment.offset, -(-segment.size // PAGE) * PAGE, segment.access)
             firmware.observer.region_born(
                 base + segment.offset, base + segment.offset + segment.size, "image", f"{name} {segment.name}"
             )
-        return self._install(file, base, pages * PAGE, path, parent, name, options, device)
+        firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
+        try:
+            return self._install(file, base, pages * PAGE, path, parent, name, options, device)
+        except EfiError:
+            firmware.free_pages(base, pages)
+            raise
 
     def _install(
         self, file: ImageFile, base: int, size: int, path: bytes, parent: int, name: str, options: bytes, device: int
@@ -129,18 +141,22 @@ class Images:
     @property
     def current(self) -> Image | None:
         """The image that runs."""
-        return self._images[self.running[-1]] if self.running else None
+        return self._images.get(self.running[-1]) if self.running else None
 
     def unload(self, image: Image) -> None:
-        """Take an image out of memory and the handle database."""
+        """Take an image out of memory and the handle database, unless it is gone: it may have unloaded itself."""
         firmware = self._firmware
+        if self._images.get(image.handle) is not image:
+            return
         del self._images[image.handle]
         firmware.observer.region_died(image.base, image.end)
-        for guid in firmware.handles.protocols(image.handle) if image.handle in firmware.handles else []:
-            firmware.handles.uninstall(image.handle, guid, firmware.handles.get(image.handle, guid).interface)
-        firmware.free_pages(image.base, image.size // PAGE)
-        firmware.discard(image.interface)
-        firmware.discard(image.path)
+        firmware.handles.forget(image.handle)
+        # What the guest has freed already, against all rules, stays free.
+        with suppress(EfiError):
+            firmware.free_pages(image.base, image.size // PAGE)
+        for address in (image.interface, image.path):
+            with suppress(EfiError):
+                firmware.discard(address)
 
     def name_at(self, address: int) -> str:
         """The name of the image that holds *address*; where none does, nothing."""

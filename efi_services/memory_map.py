@@ -194,12 +194,15 @@ class MemoryMap:
         if start % PAGE or pages == 0 or end > 1 << 64:
             raise EfiError(Status.INVALID_PARAMETER)
         at = start
+        pieces: list[tuple[int, int]] = []
         while at < end:
             here = self.at(at)
             if here is None or here.owner is not owner:
                 raise EfiError(Status.NOT_FOUND)
+            pieces.append((at, min(here.end, end)))
             at = here.end
-        self._assign(start, end, MemoryType.ConventionalMemory, Owner.NOBODY)
+        for first, last in pieces:
+            self._assign(first, last, MemoryType.ConventionalMemory, Owner.NOBODY)
         self._used -= end - start
 
     def descriptors(self) -> list[MemoryDescriptor]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from efi_services.boot import events, images, memory, misc, protocols
 from efi_services.runtime import misc as runtime_misc
 from efi_services.runtime import time, variables, virtual_memory
-from efi_services.service import Service
 from efi_services.structs import Struct, struct
 from efi_services.types import UINT32, UINT64, UINTN, Handle, Pointer
 
 if TYPE_CHECKING:
     from efi_services.abi import Abi
+    from efi_services.service import Service
 
 #: UEFI 2.10.
 REVISION = 2 << 16 | 100

@@ -70,7 +70,7 @@ class Scalar:
     def show(self, value: int) -> Json:
         """The number, or what its kind makes of it."""
         match self.kind:
-            case "address":
+            case "hex":
                 return f"{value:#x}"
             case "boolean":
                 return bool(value)
@@ -134,11 +134,14 @@ UINTN = Annotated[int, Scalar(None)]
 #: A UINTN that counts bytes.
 Bytes = Annotated[int, Scalar(None, "bytes")]
 Boolean = Annotated[int, Scalar(1, "boolean")]
-Handle = Annotated[int, Scalar(None, "address")]
-EventHandle = Annotated[int, Scalar(None, "address")]
+Handle = Annotated[int, Scalar(None, "hex")]
+EventHandle = Annotated[int, Scalar(None, "hex")]
 #: A pointer whose target is not the service's business; NULL is a value like any other.
-Pointer = Annotated[int, Scalar(None, "address")]
-PhysicalAddress = Annotated[int, Scalar(8, "address")]
+Pointer = Annotated[int, Scalar(None, "hex")]
+PhysicalAddress = Annotated[int, Scalar(8, "hex")]
+#: Bits that mean something each, so people read them in hexadecimal.
+Flags32 = Annotated[int, Scalar(4, "hex")]
+Flags64 = Annotated[int, Scalar(8, "hex")]
 StatusCode = Annotated[int, Scalar(None, "status")]
 
 

@@ -21,6 +21,7 @@ AUTHENTICATED_WRITE_ACCESS = 0x10
 TIME_BASED_AUTHENTICATED_WRITE_ACCESS = 0x20
 APPEND_WRITE = 0x40
 ENHANCED_AUTHENTICATED_ACCESS = 0x80
+ALL_ATTRIBUTES = 0xFF
 
 #: Section 3.3: computed by the firmware, never written.
 READ_ONLY = frozenset(
@@ -52,7 +53,7 @@ class Variable:
     @property
     def size(self) -> int:
         """Bytes of storage it takes: name and data."""
-        return 2 * len(self.name) + 2 + len(self.data)
+        return len(self.name.encode("utf-16-le")) + 2 + len(self.data)
 
 
 class VariableStore:
@@ -93,6 +94,8 @@ class VariableStore:
         old = self._variables.get((name, vendor))
         if not name or (attributes & RUNTIME_ACCESS and not attributes & BOOTSERVICE_ACCESS):
             raise EfiError(Status.INVALID_PARAMETER)
+        if attributes & ~ALL_ATTRIBUTES:
+            raise EfiError(Status.INVALID_PARAMETER)
         if attributes & (AUTHENTICATED_WRITE_ACCESS | HARDWARE_ERROR_RECORD | ENHANCED_AUTHENTICATED_ACCESS):
             raise EfiError(Status.UNSUPPORTED)
         if runtime and kept and kept & (RUNTIME_ACCESS | NON_VOLATILE) != RUNTIME_ACCESS | NON_VOLATILE:
@@ -105,6 +108,8 @@ class VariableStore:
             raise EfiError(Status.SECURITY_VIOLATION)
         if runtime and old is not None and not old.attributes & RUNTIME_ACCESS:
             raise EfiError(Status.INVALID_PARAMETER)
+        if runtime and old is not None and not old.attributes & NON_VOLATILE:
+            raise EfiError(Status.WRITE_PROTECTED)
         if (not data and not attributes & APPEND_WRITE) or not kept & (BOOTSERVICE_ACCESS | RUNTIME_ACCESS):
             if old is None:
                 raise EfiError(Status.NOT_FOUND)
@@ -119,7 +124,9 @@ class VariableStore:
                 return
             data = (old.data if old else b"") + data
         new = Variable(name, vendor, kept, data)
-        if new.size > MAX_VARIABLE_SIZE or new.size - (old.size if old else 0) > self.room():
+        if new.size > MAX_VARIABLE_SIZE:
+            raise EfiError(Status.INVALID_PARAMETER)
+        if new.size - (old.size if old else 0) > self.room():
             raise EfiError(Status.OUT_OF_RESOURCES)
         self._variables[name, vendor] = new
 

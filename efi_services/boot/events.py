@@ -9,7 +9,7 @@ from efi_services.dispatch import RunEnds
 from efi_services.events import TimerDelay
 from efi_services.service import Calls, service
 from efi_services.status import EfiError, Status
-from efi_services.types import UINT32, UINT64, UINTN, Buffer, EventHandle, Guid, In, Out, Pointer, Tpl
+from efi_services.types import UINT64, UINTN, Buffer, EventHandle, Flags32, Guid, In, Out, Pointer, Tpl
 
 if TYPE_CHECKING:
     from efi_services.firmware import Firmware
@@ -36,7 +36,7 @@ def restore_tpl(fw: Firmware, old: UINTN) -> None:
 
 @service("CreateEvent", "7.1.1")
 def create_event(
-    fw: Firmware, kind: UINT32, tpl: UINTN, function: Pointer, context: Pointer, event: Out[EventHandle]
+    fw: Firmware, kind: Flags32, tpl: UINTN, function: Pointer, context: Pointer, event: Out[EventHandle]
 ) -> Status:
     """Make an event."""
     event.set(fw.events.create(kind, tpl, function, context, None))
@@ -46,7 +46,7 @@ def create_event(
 @service("CreateEventEx", "7.1.2")
 def create_event_ex(
     fw: Firmware,
-    kind: UINT32,
+    kind: Flags32,
     tpl: UINTN,
     function: Pointer,
     context: Pointer,
@@ -73,17 +73,24 @@ def signal_event(fw: Firmware, event: EventHandle) -> Status:
     return Status.SUCCESS
 
 
+#: More events than this are no list of events but a wild count.
+MAX_WAITED = 65536
+
+
 @service("WaitForEvent", "7.1.5")
 def wait_for_event(fw: Firmware, count: UINTN, handles: Buffer, index: Out[UINTN]) -> Calls[Status]:
     """Let virtual time pass until one of the events is signalled."""
-    if count == 0:
+    if count == 0 or count > MAX_WAITED:
         raise EfiError(Status.INVALID_PARAMETER)
     if fw.events.tpl != Tpl.APPLICATION:
         raise EfiError(Status.UNSUPPORTED)
     width = fw.abi.pointer_bytes
     while True:
+        fw.check_watchdog()
+        waited: set[int] = set()
         for i in range(count):
             handle = fw.abi.unpack(fw.memory.read(handles.address + i * width, width))
+            waited.add(handle)
             try:
                 signalled = fw.events.check(handle)
             except EfiError:
@@ -97,10 +104,12 @@ def wait_for_event(fw: Firmware, count: UINTN, handles: Buffer, index: Out[UINTN
             # A wait notification may poll for ever: time passes between its runs.
             fw.clock.advance(events.POLL_INTERVAL)
             continue
-        due = fw.events.next_due()
+        due = min((each for each in (fw.events.next_wake(waited), fw.watchdog) if each is not None), default=None)
         if due is None:
             raise RunEnds("budget", None, "WaitForEvent waits for events that nothing will ever signal")
         fw.clock.advance(max(due - fw.clock.now, 0))
+        if fw.clock.now < due:
+            raise RunEnds("budget", None, "WaitForEvent waits for a moment after the end of virtual time")
 
 
 @service("CheckEvent", "7.1.6")

@@ -40,8 +40,9 @@ def load_image(
     if source_size > MAX_IMAGE:
         raise EfiError(Status.OUT_OF_RESOURCES)
     fw.child_count += 1
+    data = source.read(source_size)
     path = device_path or memory_mapped(MemoryType.LoaderData, source.address, source.address + source_size - 1) + END
-    loaded = fw.images.load(source.read(source_size), path, parent, f"child-{fw.child_count}")
+    loaded = fw.images.load(data, path, parent, f"child-{fw.child_count}")
     image.set(loaded.handle)
     return Status.SUCCESS
 
@@ -86,13 +87,14 @@ def exit_image(
     if not leaving.started:
         fw.images.unload(leaving)
         return Status.SUCCESS
-    if fw.images.running[-1] != image:
+    if fw.images.running[-1:] != [image]:
         raise EfiError(Status.INVALID_PARAMETER)
-    leaving.left_by_exit = True
     if exit_status and exit_data:
         # The parent frees what it gets; the child's own buffer may be gone with it.
-        copy = fw.store(fw.memory.read(exit_data, exit_data_size), MemoryType.BootServicesData, "exit data")
+        copy = fw.allocate_pool(MemoryType.BootServicesData, exit_data_size, "firmware", "exit data")
+        fw.memory.copy(copy, exit_data, exit_data_size)
         leaving.exit_data = exit_data_size, copy
+    leaving.left_by_exit = True
     raise ImageExits(image, exit_status)
 
 

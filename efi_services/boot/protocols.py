@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from efi_services import guids, handles
+from efi_services.device_path import END
 from efi_services.memory_map import MemoryType
 from efi_services.service import service
 from efi_services.status import EfiError, Status, Unimplemented
@@ -17,6 +18,7 @@ from efi_services.types import (
     Buffer,
     Bytes,
     EventHandle,
+    Flags32,
     Guid,
     Handle,
     In,
@@ -111,7 +113,7 @@ def locate_handle(
     fw: Firmware, search: SearchType, protocol: In[Guid] | None, key: Pointer, size: InOut[Bytes], buffer: Buffer | None
 ) -> Status:
     """The handles that match, in a buffer of *size* bytes."""
-    found = _search(fw, search, protocol, key, room=size.get() // fw.abi.pointer_bytes)
+    found = _search(fw, search, protocol, key, room=size.get() // fw.abi.pointer_bytes if buffer else 0)
     needed = len(found) * fw.abi.pointer_bytes
     room = size.get()
     size.set(needed)
@@ -140,12 +142,16 @@ def locate_handle_buffer(
 
 
 @service("LocateDevicePath", "7.3.8")
-def locate_device_path(fw: Firmware, protocol: In[Guid], device_path: InOut[Pointer], device: Out[Handle]) -> Status:
+def locate_device_path(
+    fw: Firmware, protocol: In[Guid], device_path: InOut[Pointer], device: Out[Handle] | None
+) -> Status:
     """The handle whose device path is the longest start of *device_path*, which is moved behind that start."""
     if device_path.get() == 0:
         raise EfiError(Status.INVALID_PARAMETER)
     path = read_path(fw.memory, device_path.get())
     handle, matched = fw.handles.nearest(protocol, path, lambda at: read_path(fw.memory, at))
+    if device is None:
+        raise EfiError(Status.INVALID_PARAMETER)
     device.set(handle)
     device_path.set(device_path.get() + matched)
     return Status.SUCCESS
@@ -159,7 +165,7 @@ def open_protocol(
     interface: Out[Pointer] | None,
     agent: Handle,
     controller: Handle,
-    attributes: UINT32,
+    attributes: Flags32,
 ) -> Status:
     """Open a protocol on a handle for an agent."""
     if interface is None and attributes != handles.TEST_PROTOCOL:
@@ -230,7 +236,7 @@ def install_multiple_protocol_interfaces(fw: Firmware, handle: InOut[Handle], pr
     """Install several protocols, or none of them; ALREADY_STARTED for a device path that another handle has."""
     wanted = [(_guid(fw, at), interface) for at, interface in protocols]
     for guid, interface in wanted:
-        if guid == guids.DEVICE_PATH and _same_path_exists(fw, interface):
+        if guid == guids.DEVICE_PATH and interface and _same_path_exists(fw, interface):
             raise EfiError(Status.ALREADY_STARTED)
     where = handle.get()
     done: list[tuple[Guid, int]] = []
@@ -250,16 +256,16 @@ def install_multiple_protocol_interfaces(fw: Firmware, handle: InOut[Handle], pr
 def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protocols: Pairs) -> Status:
     """Take several protocols off a handle, or none of them."""
     wanted = [(_guid(fw, at), interface) for at, interface in protocols]
-    before = handle in fw.handles
-    for count, (guid, interface) in enumerate(wanted):
-        try:
-            fw.handles.uninstall(handle, guid, interface)
-        except EfiError:
-            for back, address in wanted[:count]:
-                fw.install(handle, back, address)
-            raise EfiError(Status.INVALID_PARAMETER) from None
-    if not before:
+    if handle not in fw.handles or len({guid for guid, _ in wanted}) < len(wanted):
         raise EfiError(Status.INVALID_PARAMETER)
+    # Asked before anything is taken off: a handle that has lost its last protocol can't be brought back.
+    for guid, interface in wanted:
+        try:
+            fw.handles.check_uninstall(handle, guid, interface)
+        except EfiError:
+            raise EfiError(Status.INVALID_PARAMETER) from None
+    for guid, interface in wanted:
+        fw.handles.uninstall(handle, guid, interface)
     return Status.SUCCESS
 
 
@@ -291,8 +297,11 @@ def _guid(fw: Firmware, address: int) -> Guid:
 
 def _same_path_exists(fw: Firmware, interface: int) -> bool:
     path = read_path(fw.memory, interface)
-    found = fw.handles.with_protocol(guids.DEVICE_PATH)
-    return any(path == read_path(fw.memory, fw.handles.get(each, guids.DEVICE_PATH).interface) for each in found)
+    try:
+        _, length = fw.handles.nearest(guids.DEVICE_PATH, path, lambda at: read_path(fw.memory, at))
+    except EfiError:
+        return False
+    return path[length:] == END
 
 
 def _search(fw: Firmware, search: SearchType, protocol: Guid | None, key: int, *, room: int) -> list[int]:

@@ -8,7 +8,7 @@ from efi_services.memory_map import PAGE
 from efi_services.ports import Access
 from efi_services.service import method, protocol
 from efi_services.status import EfiError, Status
-from efi_services.types import UINT64, Out, PhysicalAddress
+from efi_services.types import UINT64, Flags64, Out, PhysicalAddress
 
 if TYPE_CHECKING:
     from efi_services.ports import Mmu
@@ -27,7 +27,7 @@ class MemoryAttribute:
         self._mmu = mmu
 
     @method("GetMemoryAttributes", "37.7.2")
-    def get_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: Out[UINT64]) -> Status:
+    def get_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: Out[Flags64]) -> Status:
         """The attributes of a range; NO_MAPPING where its pages differ."""
         found = {_to_attributes(access) for _, access in self._pages(base, length)}
         if len(found) != 1:
@@ -36,12 +36,12 @@ class MemoryAttribute:
         return Status.SUCCESS
 
     @method("SetMemoryAttributes", "37.7.3")
-    def set_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: UINT64) -> Status:
+    def set_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: Flags64) -> Status:
         """Take permissions away."""
         return self._change(base, length, attributes, protect=True)
 
     @method("ClearMemoryAttributes", "37.7.4")
-    def clear_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: UINT64) -> Status:
+    def clear_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: Flags64) -> Status:
         """Give permissions back."""
         return self._change(base, length, attributes, protect=False)
 

@@ -36,7 +36,8 @@ def get_next_high_monotonic_count(fw: Firmware, high_count: Out[UINT32]) -> Stat
 def reset_system(fw: Firmware, kind: ResetType, reset_status: StatusCode, size: Bytes, data: Pointer) -> None:
     """End the run: the machine resets."""
     wide = status.decode(reset_status, fw.abi.pointer_bytes)
-    raise RunEnds("reset", wide, f"{kind.name} reset, {status.name(wide)}")
+    said = fw.text_at(data, size)
+    raise RunEnds("reset", wide, f"{kind.name.lower()} reset, {status.name(wide)}" + (f": {said}" if said else ""))
 
 
 update_capsule = unsupported("UpdateCapsule", "8.5.3")

@@ -47,7 +47,11 @@ class TimeCapabilities(Struct):
 def get_time(fw: Firmware, time: Out[Time], capabilities: Out[TimeCapabilities] | None) -> Status:
     """Virtual time to the second's fraction."""
     total = fw.clock.now + fw.time_offset
-    moment = _EPOCH + timedelta(seconds=fw.platform.start_time + total // 1_000_000_000)
+    try:
+        moment = _EPOCH + timedelta(seconds=fw.platform.start_time + total // 1_000_000_000)
+    except OverflowError:
+        # The clock was set to year 9999 and went on.
+        raise EfiError(Status.DEVICE_ERROR) from None
     time.set(
         Time(
             moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, 0,

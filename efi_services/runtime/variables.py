@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from efi_services import variables
 from efi_services.service import service
 from efi_services.status import EfiError, Status
-from efi_services.types import UINT32, UINT64, Buffer, Bytes, CStr16, Guid, In, InOut, Out, read_text
+from efi_services.types import UINT64, Buffer, Bytes, CStr16, Flags32, Guid, In, InOut, Out, read_text
 
 if TYPE_CHECKING:
     from efi_services.firmware import Firmware
@@ -18,7 +18,7 @@ def get_variable(
     fw: Firmware,
     name: CStr16,
     vendor: In[Guid],
-    attributes: Out[UINT32] | None,
+    attributes: Out[Flags32] | None,
     size: InOut[Bytes],
     data: Buffer | None,
 ) -> Status:
@@ -43,7 +43,7 @@ def get_next_variable_name(fw: Firmware, size: InOut[Bytes], name: Buffer, vendo
     """The name after the given one."""
     room = size.get()
     given = read_text(fw.memory, name.address)
-    if 2 * len(given) + 2 > room:
+    if len(given.encode("utf-16-le")) + 2 > room:
         raise EfiError(Status.INVALID_PARAMETER)
     found = fw.variables.following(given, vendor.get(), runtime=fw.boot_services_exited)
     text = (found.name + "\0").encode("utf-16-le")
@@ -57,13 +57,13 @@ def get_next_variable_name(fw: Firmware, size: InOut[Bytes], name: Buffer, vendo
 
 @service("SetVariable", "8.2.3")
 def set_variable(
-    fw: Firmware, name: CStr16, vendor: In[Guid], attributes: UINT32, size: Bytes, data: Buffer | None
+    fw: Firmware, name: CStr16, vendor: In[Guid], attributes: Flags32, size: Bytes, data: Buffer | None
 ) -> Status:
     """Write, extend or delete a variable; what Secure Boot rests on can't be written."""
     if size and data is None:
         raise EfiError(Status.INVALID_PARAMETER)
     if size > variables.MAX_VARIABLE_SIZE:
-        raise EfiError(Status.OUT_OF_RESOURCES)
+        raise EfiError(Status.INVALID_PARAMETER)
     value = data.read(size) if data is not None else b""
     fw.variables.set(name, vendor, attributes, value, runtime=fw.boot_services_exited)
     return Status.SUCCESS
@@ -71,7 +71,7 @@ def set_variable(
 
 @service("QueryVariableInfo", "8.2.4")
 def query_variable_info(
-    fw: Firmware, attributes: UINT32, maximum: Out[UINT64], remaining: Out[UINT64], largest: Out[UINT64]
+    fw: Firmware, attributes: Flags32, maximum: Out[UINT64], remaining: Out[UINT64], largest: Out[UINT64]
 ) -> Status:
     """How much room there is."""
     kept = attributes & ~variables.APPEND_WRITE

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: ConvertPointer: a pointer with this flag may be NULL.
 OPTIONAL_POINTER = 1
-MAX_MAP = 1 << 24
+#: A map of more bytes than this is a wild size.
+MAX_MAP = 1 << 20
 
 
 @service("SetVirtualAddressMap", "8.4.1")

@@ -6,7 +6,11 @@ from typing import Annotated
 import typer
 
 
-def fetch(names: Annotated[list[str], typer.Argument(help="Names from the catalogue; see efi-shim payloads.")]) -> None:
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Names from the catalogue; see efi-shim payloads.")
+    ],
+) -> None:
     """Get payloads of the catalogue from the distribution's mirror."""
     from payloads import catalogue
     from payloads.fetch import fetch as get

@@ -8,7 +8,7 @@ import typer
 
 
 def inspect(
-    payload: Annotated[str, typer.Argument(help="A file, or a catalogue name.")],
+    payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="A file, or a catalogue name.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what a payload is: kind, sections, entry, versions, signatures, SBAT, digests."""

@@ -13,7 +13,9 @@ _LATER = "is not built yet"
 
 
 def run(
-    payload: Annotated[str, typer.Argument(help="A file, or a catalogue name such as debian:trixie/cloud-amd64.")],
+    payload: Annotated[
+        str, typer.Argument(metavar="PAYLOAD", help="A file, or a catalogue name such as debian:trixie/cloud-amd64.")
+    ],
     initrd: Annotated[Path | None, typer.Option(help="Hand this file to the stub as the initrd.")] = None,
     cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
     platform: Annotated[str, typer.Option(help="A ready platform, or a TOML file.")] = "q35",
@@ -64,15 +66,15 @@ def run(
     live.summary(report, folder)
     if json:
         sys.stdout.write(report.to_json())
-    code = _EXIT.get(report.outcome.kind)
-    if code is None:
-        ended_well = report.outcome.status in ("EFI_SUCCESS", None) or not is_error_name(report.outcome.status)
-        code = ExitCode.OK if ended_well else ExitCode.EFI_ERROR
-    raise typer.Exit(code)
+    raise typer.Exit(exit_code(report.outcome.kind, report.outcome.status))
 
 
-def is_error_name(name: str) -> bool:
-    """Whether a status, by its name in run.json, is an error; warnings and numbers without the error bit are none."""
-    if name.startswith("0x"):
-        return bool(int(name, 16) >> 63)
-    return not name.startswith("EFI_WARN_")
+def exit_code(kind: str, status: str | None) -> ExitCode:
+    """What an outcome, as run.json has it, makes of the exit code; EFI warnings count as success."""
+    if kind in _EXIT:
+        return _EXIT[kind]
+    if status is None or status == "EFI_SUCCESS" or status.startswith("EFI_WARN_"):
+        return ExitCode.OK
+    # A status without a name is a number; its highest bit says error.
+    is_error = not status.startswith("0x") or bool(int(status, 16) >> 63)
+    return ExitCode.EFI_ERROR if is_error else ExitCode.OK

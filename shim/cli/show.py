@@ -9,7 +9,7 @@ from shim.errors import UsageError
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     what: Annotated[str, typer.Argument(help="calls, accesses, regions, events or handoff; the summary without.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Rows at the most; 0 for all.")] = 0,
 ) -> None:

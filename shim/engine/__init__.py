@@ -82,11 +82,14 @@ class Engine:
         """Forget what was translated from these addresses: the bytes there have changed."""
         self._uc.ctl_remove_cache(start, end)
 
-    def run(self, address: int) -> None:
-        """Emulate from *address* until something stops it; raises EmulationError."""
+    def run(self, address: int, until: int) -> None:
+        """Emulate from *address* until something stops it; raises EmulationError.
+
+        *until* is an address that is never reached. The byte before it has to be executable: Unicorn looks it up
+        when it stops, and a page fault of that look-up would count as one of the guest's.
+        """
         try:
-            # No instruction lies at the last address, so this "until" never matches.
-            self._uc.emu_start(address, (1 << 64) - 1)
+            self._uc.emu_start(address, until)
         except unicorn.UcError as error:
             raise EmulationError(error.errno) from None
 

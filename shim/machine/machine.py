@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from efi_services.ports import Access
 from shim.engine import EmulationError, Engine
 from shim.machine import x86_64 as arch
 from shim.machine._native import REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
@@ -15,10 +16,10 @@ from shim.machine.time import SeededEntropy, VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from efi_services.ports import Access
-
 #: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
 SLICE = 1 << 20
+#: Bytes; on x86.
+LONGEST_INSTRUCTION = 15
 #: What one read of the time stamp counter takes, in virtual nanoseconds.
 COUNTER_READ_NS = 25
 
@@ -31,6 +32,15 @@ class Layout:
     mapped: tuple[tuple[int, int], ...]
     page_tables: int
     descriptor_tables: int
+
+    @property
+    def own_regions(self) -> tuple[tuple[int, int, str], ...]:
+        """What lies in the memory that is set aside: start, end and name."""
+        end = self.descriptor_tables + arch.TABLES_BYTES
+        return (
+            (self.page_tables, self.descriptor_tables, "page tables"),
+            (self.descriptor_tables, end, "descriptor tables"),
+        )
 
     @staticmethod
     def firmware_bytes(mapped: tuple[tuple[int, int], ...]) -> int:
@@ -63,6 +73,7 @@ class Machine:
         self._raised: BaseException | None = None
         self._exception: int | None = None
         self._fault_address = 0
+        self._until = 0
         for address, size, pointer in self.ram.blocks():
             engine.map(address, size, pointer)
         self.ram.write(layout.descriptor_tables, arch.descriptor_tables())
@@ -98,6 +109,8 @@ class Machine:
     def prepare(self, gates: tuple[tuple[int, int], ...], enter: Callable[[int], None], stack: int) -> None:
         """Bring the CPU to its start state; *enter* is called whenever it stands at a gate."""
         self._enter = enter
+        # The last gate page ends with bytes that belong to no gate.
+        self._until = gates[-1][1] - 1
         arch.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
         for start, end in gates:
             self._engine.hook_code(start, end, self._at_gate)
@@ -124,7 +137,7 @@ class Machine:
             failure: EmulationError | None = None
             (pc,) = self.read(("rip",))
             try:
-                self._engine.run(pc)
+                self._engine.run(pc, self._until)
             except EmulationError as error:
                 failure = error
             self._pass_on()
@@ -197,17 +210,40 @@ class Machine:
                 self._engine.drop_code(max(page, start), min(page + PAGE, start + size))
 
     def _fetched(self, pc: int) -> bool:
-        """Whether it was the first fetch from a page that may be executed; the page now is executable."""
-        address = self._fault_address
-        return self._exception == arch.PAGE_FAULT and pc <= address < pc + 16 and self.tables.execute(address)
+        """Whether it was the first fetch from a page that may be executed; the page now is executable.
+
+        Unicorn never delivers exceptions, so its CPU believes to be still handling the last one: the second such
+        fetch is reported as a double fault, and every later exception as none at all. Hence the page decides.
+        """
+        return self.tables.execute(pc) or self.tables.execute(pc + LONGEST_INSTRUCTION - 1)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
+        if self._exception == arch.PAGE_FAULT or (failure is None and self._hidden_page_fault(pc)):
+            return f"{arch.EXCEPTIONS[arch.PAGE_FAULT]}, {self._denied(pc)}, pc {pc:#x}"
         if self._exception is not None:
-            name = arch.EXCEPTIONS.get(self._exception, f"interrupt {self._exception:#x}")
-            where = f" at address {self._fault_address:#x}" if self._exception == arch.PAGE_FAULT else ""
-            return f"{name}{where}, pc {pc:#x}"
+            return f"{arch.EXCEPTIONS.get(self._exception, f'interrupt {self._exception:#x}')}, pc {pc:#x}"
         if failure is not None and failure.code == arch.INVALID_INSTRUCTION:
             return f"{arch.EXCEPTIONS[6]}, pc {pc:#x}"
         if failure is not None:
             return f"{failure}, pc {pc:#x}"
         return f"the CPU was halted for good, pc {pc:#x}"
+
+    def _hidden_page_fault(self, pc: int) -> bool:
+        """Whether what Unicorn calls a double fault, or nothing, is a page fault after another one was handled."""
+        if self._exception not in (None, arch.DOUBLE_FAULT):
+            return False
+        (self._fault_address,) = self.read(("cr2",))
+        (opcode,) = self.ram.view(pc, 1) if self.tables.access(pc) else (None,)
+        return opcode != arch.HALT
+
+    def _denied(self, pc: int) -> str:
+        """What the faulting access was, as far as the page's permissions tell: Unicorn keeps no error code."""
+        address = self._fault_address
+        access = self.tables.access(address)
+        if pc <= address < pc + LONGEST_INSTRUCTION and not (access and Access.EXECUTE in access):
+            return f"fetch from {address:#x}, " + (
+                "which is no memory" if access is None else "which is not executable"
+            )
+        if access is None or access is Access.NONE:
+            return f"access to {address:#x}, which is {'no memory' if access is None else 'a guard page'}"
+        return f"write to {address:#x}, which is read-only"

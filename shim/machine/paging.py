@@ -22,6 +22,8 @@ _PRESENT, _WRITE, _SIZE, _NX = 1, 2, 0x80, 1 << 63
 #: Bits that the CPU ignores: the page is RAM of this map; it may be executed although it is mapped otherwise.
 _KNOWN, _LAZY = 1 << 9, 1 << 10
 _ADDRESS = 0x000F_FFFF_FFFF_F000
+#: What four levels can tell apart; higher addresses would look like low ones.
+_LIMIT = 1 << 48
 _PERMISSIONS = _PRESENT | _WRITE | _NX | _KNOWN | _LAZY
 
 
@@ -40,6 +42,7 @@ class PageTables:
         self._next = base
         self.end = base + table_bytes(ranges)
         self.flush: Callable[[], None] = lambda: None
+        self._writable_code: list[tuple[int, int]] = []
         self.root = self._new_table()
         for start, end in ranges:
             self._cover(start, end)
@@ -47,6 +50,10 @@ class PageTables:
     def protect(self, start: int, size: int, access: Access) -> None:
         """Give the pages of a range this access; what isn't mapped stays so."""
         bits = _encode(access)
+        first, last = start & -PAGE, -(-(start + size) // PAGE) * PAGE
+        self._writable_code = [each for each in self._writable_code if each[0] < first or each[1] > last]
+        if bits & _LAZY:
+            self._writable_code.append((first, last))
         for table, index, covered, address in self._entries(start, start + size):
             entry = table[index]
             if entry & _KNOWN and entry & _PERMISSIONS != bits:
@@ -66,13 +73,23 @@ class PageTables:
         return None
 
     def execute(self, address: int) -> bool:
-        """The CPU fetched from a page that isn't executable: make it so if it may be. Says whether it was."""
-        for table, index, _, _ in self._entries(address, address + 1):
-            if table[index] & _LAZY and table[index] & _NX:
+        """The CPU fetched from a page that isn't executable: make it so if it may be. Says whether it was.
+
+        All pages that got their access together with it become executable at once.
+        """
+        if not self._is_lazy(address):
+            return False
+        start, end = next((each for each in reversed(self._writable_code) if each[0] <= address < each[1]))
+        for table, index, _, _ in self._entries(start, end):
+            if table[index] & _LAZY:
                 table[index] &= ~_NX
-                self.flush()
-                return True
-        return False
+        self.flush()
+        return True
+
+    def _is_lazy(self, address: int) -> bool:
+        return any(
+            table[index] & _LAZY and table[index] & _NX for table, index, _, _ in self._entries(address, address + 1)
+        )
 
     def is_executable(self, address: int) -> bool:
         """Whether code may have been translated from this page."""
@@ -83,7 +100,7 @@ class PageTables:
 
     def _entries(self, start: int, end: int) -> Iterator[tuple[memoryview, int, int, int]]:
         """The last-level entries that map a range: table, index, bytes covered, first address of interest."""
-        address = start
+        address, end = start, min(end, _LIMIT)
         while address < end:
             table = self._table(self.root)
             covered = PAGE

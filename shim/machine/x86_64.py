@@ -55,7 +55,8 @@ EXCEPTIONS = {
     13: "general protection fault (#GP)", 14: "page fault (#PF)", 16: "x87 error (#MF)", 17: "alignment check (#AC)",
     18: "machine check (#MC)", 19: "SIMD error (#XM)",
 }  # fmt: skip
-PAGE_FAULT = 14
+DOUBLE_FAULT, PAGE_FAULT = 8, 14
+HALT = 0xF4
 #: The error by which Unicorn tells of an invalid opcode.
 INVALID_INSTRUCTION = UC_ERR_INSN_INVALID
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from efi_services.guids import name_of
+from efi_services.types import Guid
 from shim.errors import UnreadableError
 from shim.report.live import summary_table
 from shim.report.text import plain
@@ -16,6 +18,9 @@ from shim.report.tree import write_tree
 
 if TYPE_CHECKING:
     from shim.report.folder import RunFolder
+
+
+_GUID_LENGTH = 36
 
 
 def show_summary(run: RunFolder, _limit: int) -> None:
@@ -125,8 +130,17 @@ def _rows(run: RunFolder, name: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _spoken(text: str) -> str:
-    """A JSON object as a person would write it."""
-    return ", ".join(f"{name}={value}" for name, value in json.loads(text).items() if value is not None)
+    """A JSON object as a person would write it: GUIDs by their names, nothing of what is NULL."""
+    return ", ".join(f"{name}={_named(value)}" for name, value in json.loads(text).items() if value is not None)
+
+
+def _named(value: object) -> object:
+    if isinstance(value, str) and len(value) == _GUID_LENGTH and value.count("-") == 4:
+        try:
+            return name_of(Guid(value))
+        except ValueError:
+            return value
+    return value
 
 
 def _console() -> Console:

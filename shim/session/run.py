@@ -21,6 +21,7 @@ from shim.machine.machine import Machine, Stop
 from shim.session.build import build
 from shim.trace.accesses import PythonRecorder
 from shim.trace.watcher import Watcher
+from shim.trace.writer import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,8 @@ class Session:
         self._watcher = Watcher(folder, show)
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
+        for start, end, name in layout.own_regions:
+            self._watcher.region_born(start, end, "firmware", name)
         self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
@@ -92,6 +95,8 @@ class Session:
         except EfiError as error:
             raise NotRunnableError(self._why_not(error)) from None
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
+        if self._recorder is not None:
+            machine.hook_accesses(self._recorder.access)
 
     def run(self) -> report.RunReport:
         """Run to the end and write the folder; gives what run.json says."""
@@ -115,6 +120,7 @@ class Session:
 
     def _execute(self) -> tuple[report.Outcome, Stop | None]:
         began = time.perf_counter()
+        warm_up()
         try:
             self._firmware.dispatcher.start(self._firmware.run_payload(self._image))
             stop = self._machine.run(self._request.max_blocks, self._poll)
@@ -168,7 +174,6 @@ class Session:
     def _record(self) -> Recorder:
         watcher = self._watcher
         recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate)
-        self._machine.hook_accesses(recorder.access)
         self._machine.ram.touched = recorder.service_access
         return recorder
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shim.trace.regions import RegionLog
+    from shim.trace.regions import Region, RegionLog
 
 _ROW = struct.Struct("<QQ")
 _HASH_AT = 1 << 20
@@ -61,12 +61,18 @@ class PythonRecorder:
         totals = self._totals[write]
         totals[0] += 1
         totals[1] += size
-        self._fold("cpu", pc, address, size, write, size)
+        region = self.regions.at(address)
+        if region is not None and write:
+            region.bytes_written += size
+        elif region is not None:
+            region.bytes_read += size
+        self._fold("cpu", pc, region, size, write, size)
         self._count += 1
 
     def service_access(self, address: int, size: int, write: bool) -> None:
         """The firmware read or wrote memory for the guest."""
-        self._fold("service", self.gate(), address, size, write, 0)
+        for region, start, end in self.regions.pieces(address, address + size):
+            self._fold("service", self.gate(), region, end - start, write, 0)
 
     def summary(self) -> dict[str, Any]:
         """Totals and the digest."""
@@ -89,13 +95,7 @@ class PythonRecorder:
             seqs = (first_seq, last_seq) if origin == "cpu" else (None, None)
             yield (origin, region, pc, write, size, count, total, *seqs, first_call, last_call)
 
-    def _fold(self, origin: str, pc: int, address: int, size: int, write: bool, unit: int) -> None:
-        region = self.regions.at(address)
-        if region is not None and origin == "cpu":
-            if write:
-                region.bytes_written += size
-            else:
-                region.bytes_read += size
+    def _fold(self, origin: str, pc: int, region: Region | None, size: int, write: bool, unit: int) -> None:
         call = self.calls_begun()
         key = (origin, region.id if region else 0, pc, write, unit)
         entry = self._folded.get(key)

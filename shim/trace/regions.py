@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(slots=True)
@@ -65,3 +69,18 @@ class RegionLog:
         if index >= 0 and address < self._alive[index].end:
             return self._alive[index]
         return None
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[Region | None, int, int]]:
+        """Who owns which part of a range now: the region or None, and the part's start and end."""
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        while start < end:
+            while index < len(self._alive) and self._alive[index].end <= start:
+                index += 1
+            region = self._alive[index] if index < len(self._alive) else None
+            if region is not None and region.start <= start:
+                stop = min(region.end, end)
+            else:
+                stop = min(region.start, end) if region else end
+                region = None
+            yield region, start, stop
+            start = stop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from shim.errors import UnreadableError
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
     from shim.trace.tables import Table
 
 BATCH = 1 << 15
+
+
+def warm_up() -> None:
+    """Import the Parquet library on another thread: the emulation, which needs no Python, goes on meanwhile."""
+    threading.Thread(target=importlib.import_module, args=("pyarrow.parquet",), daemon=True).start()
 
 
 class TableWriter:
