@@ -30,19 +30,22 @@ class ConfigurationTables:
     def __init__(self, firmware: Firmware) -> None:
         self._firmware = firmware
         self._tables: dict[Guid, int] = {}
+        self._packed: dict[Guid, bytes] = {}
         self._array = 0
         self._room = 0
 
     def install(self, vendor: Guid, table: int) -> None:
         """Add, replace, or (0) remove a table; raises NOT_FOUND where there is none to remove."""
-        tables = dict(self._tables)
         if table:
-            tables[vendor] = table
-        elif tables.pop(vendor, None) is None:
+            self._make_room(len(self._tables) + (vendor not in self._tables))
+            self._tables[vendor] = table
+            self._packed[vendor] = ConfigurationEntry(vendor, table).pack(self._firmware.abi)
+        elif vendor in self._tables:
+            del self._tables[vendor], self._packed[vendor]
+        else:
             raise EfiError(Status.NOT_FOUND)
-        self._make_room(len(tables))
-        self._tables = tables
-        self._publish()
+        self._firmware.memory.write(self._array, b"".join(self._packed.values()))
+        self._firmware.publish_system_table()
 
     @property
     def tables(self) -> dict[Guid, int]:
@@ -65,9 +68,3 @@ class ConfigurationTables:
         self._room = room
         if old:
             firmware.discard(old)
-
-    def _publish(self) -> None:
-        firmware = self._firmware
-        entries = [ConfigurationEntry(vendor, table).pack(firmware.abi) for vendor, table in self._tables.items()]
-        firmware.memory.write(self._array, b"".join(entries))
-        firmware.publish_system_table()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Distance between gates in bytes; each holds a return instruction.
 GATE_STEP = 16
+#: Guest memory that a handle or an event takes: what it costs a real firmware, and at least what it costs the host.
+HANDLE_BYTES = 512
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
 
@@ -135,7 +137,7 @@ class Firmware:
 
     def new_handle(self) -> int:
         """A value for a handle or an event: the address of memory that is its own."""
-        return self.allocate_pool(MemoryType.BootServicesData, 16, "firmware", "handle")
+        return self.allocate_pool(MemoryType.BootServicesData, HANDLE_BYTES, "firmware", "handle")
 
     def install(self, handle: int, guid: Guid, interface: int) -> int:
         """Put a protocol on a handle (0: a new one), and tell those who wait for it."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ALIGNMENT = 8
 #: From this size on, an allocation has pages of its own.
 LARGE = PAGE
+#: Allocations that may be alive at once: each costs host memory too, and a payload must not exhaust the host.
+MAX_ALIVE = 1 << 20
 
 
 class Pool:
@@ -30,6 +32,8 @@ class Pool:
 
     def allocate(self, memory_type: MemoryType, size: int) -> int:
         """The address of *size* new bytes; raises OUT_OF_RESOURCES."""
+        if len(self._sizes) >= MAX_ALIVE:
+            raise EfiError(Status.OUT_OF_RESOURCES)
         size = max(-size % ALIGNMENT + size, ALIGNMENT)
         if size >= LARGE:
             pages = -(-size // PAGE)

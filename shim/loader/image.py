@@ -44,9 +44,10 @@ class LoadableImage:
 
     def _segments(self) -> tuple[Segment, ...]:
         image = self._image
-        # Sections that share a page can't have permissions of their own: then all may do everything, as EDK II has it.
-        own_pages = image.section_alignment % PAGE == 0
-        segments = [Segment("headers", 0, image.size_of_headers, Access.READ if own_pages else Access.RWX)]
+        # Sections that share a page can't have permissions of their own, and an image that doesn't say that it is
+        # NX-compatible may execute its data: then all of it may do everything, as firmware treats such images.
+        strict = image.section_alignment % PAGE == 0 and image.nx_compat
+        segments = [Segment("headers", 0, image.size_of_headers, Access.READ if strict else Access.RWX)]
         for section in image.sections:
             access = Access.NONE
             if section.readable:
@@ -60,7 +61,7 @@ class LoadableImage:
                     section.name,
                     section.virtual_address,
                     max(section.virtual_size, 1),
-                    access if own_pages else Access.RWX,
+                    access if strict else Access.RWX,
                 )
             )
         return tuple(segments)

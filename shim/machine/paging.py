@@ -79,7 +79,7 @@ class PageTables:
         """
         if not self._is_lazy(address):
             return False
-        start, end = next((each for each in reversed(self._writable_code) if each[0] <= address < each[1]))
+        start, end = next(each for each in reversed(self._writable_code) if each[0] <= address < each[1])
         for table, index, _, _ in self._entries(start, end):
             if table[index] & _LAZY:
                 table[index] &= ~_NX

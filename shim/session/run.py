@@ -82,7 +82,7 @@ class Session:
         check(request)
         abi = ABIS[request.payload.machine.value]
         layout, platform = build(request.platform)
-        self._watcher = Watcher(folder, show)
+        self._watcher = Watcher(folder, show, exact=request.trace == "exact")
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
         for start, end, name in layout.own_regions:
@@ -157,8 +157,8 @@ class Session:
                 raise RunEnds("budget", None, reason)
 
     def _watch_for_handoff(self) -> None:
-        """Boot services are gone: the first block outside every image, or at a declared entry, is the kernel's."""
-        images = list(self._firmware.images)
+        """Boot services are gone: the next block outside every running image, or at a declared entry, is the kernel's."""
+        images = [each for each in self._firmware.images if each.started]
         ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in images)]
         entries = [each.base + each.file.kernel_entry for each in images if each.file.kernel_entry is not None]
         self._machine.arm(ranges, entries)

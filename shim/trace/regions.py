@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(slots=True)
@@ -28,17 +28,17 @@ class Region:
 
 @dataclass(slots=True)
 class RegionLog:
-    """All regions that ever were; those alive don't overlap."""
+    """The regions that are alive; they don't overlap. *bury* gets each that died, so that none need be kept."""
 
-    all: list[Region] = field(default_factory=list)
+    bury: Callable[[Region], None]
+    _count: int = 0
     _starts: list[int] = field(default_factory=list)
     _alive: list[Region] = field(default_factory=list)
 
     def born(self, start: int, end: int, kind: str, owner: str, name: str, call: int | None) -> None:
         """Bytes got an owner; whoever had them before loses them."""
         self.died(start, end, call)
-        region = Region(len(self.all) + 1, start, end, kind, owner, name, call)
-        self.all.append(region)
+        region = self._new(start, end, kind, owner, name, call)
         index = bisect_right(self._starts, start)
         self._starts.insert(index, start)
         self._alive.insert(index, region)
@@ -54,14 +54,18 @@ class RegionLog:
                 first = last = last + 1
                 continue
             region.died_call = call
-            for part in ((region.start, min(region.end, start)), (max(region.start, end), region.end)):
-                if part[0] < part[1]:
-                    rest = Region(len(self.all) + 1, *part, region.kind, region.owner, region.name, call)
-                    self.all.append(rest)
-                    left.append(rest)
+            left.extend(
+                self._new(*part, region.kind, region.owner, region.name, call)
+                for part in ((region.start, min(region.end, start)), (max(region.start, end), region.end))
+                if part[0] < part[1]
+            )
+            self.bury(region)
             last += 1
         self._alive[first:last] = left
         self._starts[first:last] = [each.start for each in left]
+
+    def __iter__(self) -> Iterator[Region]:
+        return iter(self._alive)
 
     def at(self, address: int) -> Region | None:
         """Who owns the byte at *address* now."""
@@ -84,3 +88,7 @@ class RegionLog:
                 region = None
             yield region, start, stop
             start = stop
+
+    def _new(self, start: int, end: int, kind: str, owner: str, name: str, call: int | None) -> Region:
+        self._count += 1
+        return Region(self._count, start, end, kind, owner, name, call)

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shim.trace.regions import RegionLog
+from shim.trace.regions import Region, RegionLog
 from shim.trace.tables import CALLS, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
 
@@ -34,7 +34,8 @@ class Watcher:
 
     folder: Path
     show: Callable[[str], None]
-    regions: RegionLog = field(default_factory=RegionLog)
+    exact: bool = False
+    regions: RegionLog = field(init=False)
     findings: dict[str, Noted] = field(default_factory=dict)
     by_name: Counter[str] = field(default_factory=Counter)
     unimplemented: Counter[str] = field(default_factory=Counter)
@@ -42,8 +43,11 @@ class Watcher:
     gate: int = 0
     image: str = ""
     _calls: TableWriter = field(init=False)
+    _regions: TableWriter = field(init=False)
 
     def __post_init__(self) -> None:
+        self.regions = RegionLog(self._bury)
+        self._regions = TableWriter(self.folder, REGIONS)
         self._calls = TableWriter(self.folder, CALLS)
 
     def call_begins(self, call: Call) -> None:
@@ -102,29 +106,31 @@ class Watcher:
     def close(self, recorder: Recorder | None) -> None:
         """Write what is left; the tables are readable from now on."""
         self._calls.close()
-        exact = recorder is not None
-        regions = TableWriter(self.folder, REGIONS)
-        for each in self.regions.all:
-            regions.add(
-                (
-                    each.id,
-                    each.start,
-                    each.end,
-                    each.kind,
-                    each.owner,
-                    each.name,
-                    each.born_call,
-                    each.died_call,
-                    each.bytes_read if exact else None,
-                    each.bytes_written if exact else None,
-                )
-            )
-        regions.close()
+        for each in self.regions:
+            self._bury(each)
+        self._regions.close()
         if recorder is not None:
             touched = TableWriter(self.folder, TOUCHED)
             for row in recorder.rows():
                 touched.add(row)
             touched.close()
+
+    def _bury(self, region: Region) -> None:
+        """Keep a region's row: it is over, or the run is."""
+        counts = (region.bytes_read, region.bytes_written) if self.exact else (None, None)
+        self._regions.add(
+            (
+                region.id,
+                region.start,
+                region.end,
+                region.kind,
+                region.owner,
+                region.name,
+                region.born_call,
+                region.died_call,
+                *counts,
+            )
+        )
 
     def _call(self) -> int | None:
         return self.begun - 1 if self.begun else None

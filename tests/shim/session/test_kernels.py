@@ -41,7 +41,7 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     assert here["type"] == 1
 
 
-@pytest.mark.parametrize("name", CLOUD)
+@pytest.mark.parametrize("name", [*CLOUD, *FULL])
 def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
     """What the kernel finds is, byte for byte, what went in."""
     kernel(name)

@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import pytest
+
+from efi_services.abi import ABIS, X86_64, Convention, Entry
+
+
+@pytest.fixture
+def cpu(fakes):
+    return fakes.Cpu()
+
+
+@pytest.fixture
+def memory(fakes):
+    return fakes.Memory()
+
+
+@pytest.fixture
+def linked(cpu):
+    """A convention whose return address is in a register."""
+    cpu.registers.update(x30=0x9999, x0=1, x1=2, pc=0)
+    return replace(
+        X86_64, name="linked", argument_registers=("x0", "x1"), result="x0", pc="pc", link="x30", stack_arguments=0,
+        shadow=0, preserved=("rbx",),
+    )  # fmt: skip
+
+
+def test_the_ready_conventions_go_by_their_own_names():
+    assert all(abi.name == name for name, abi in ABIS.items())
+
+
+def test_natural_width(i386):
+    assert X86_64.mask == (1 << 64) - 1
+    assert i386.mask == (1 << 32) - 1
+    assert i386.pack(-1) == b"\xff" * 4
+    assert i386.unpack(b"\1\2\0\0\xff") == 0x201
+    assert X86_64.unpack(X86_64.pack(1 << 64 | 5)) == 5
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 0), (0, 4), (0, 7), (2, 4), (4, 2), (5, 2), (3, 1), (6, 1)])
+def test_arguments_come_from_registers_then_from_the_stack(cpu, memory, specification, first, count):
+    stack = specification.base + 0x100
+    values = [0x1111 * (i + 1) for i in range(8)]
+    for i, value in enumerate(values[4:]):
+        memory.write(stack + 0x28 + 8 * i, X86_64.pack(value))
+    entry = Entry(stack, 0, tuple(values[:4]))
+    assert list(Convention(X86_64, cpu, memory).arguments(entry, first, count)) == values[first : first + count]
+
+
+def test_the_caller_is_on_the_stack_or_in_the_link_register(cpu, memory, specification, linked):
+    cpu.registers["rsp"] = specification.base + 0x100
+    memory.write(specification.base + 0x100, X86_64.pack(0x7777))
+    assert Convention(X86_64, cpu, memory).enter().caller == 0x7777
+    assert Convention(linked, cpu, memory).enter() == Entry(specification.base + 0x100, 0x9999, (1, 2))
+
+
+def test_a_call_with_six_arguments(cpu, memory, specification):
+    cpu.registers["rsp"] = specification.base + 0x1005
+    convention = Convention(X86_64, cpu, memory)
+    saved = convention.save()
+    convention.call(0xF00, (1, 2, 3, 4, 5, 6), 0xBAC0, saved)
+    stack = cpu.registers["rsp"]
+    assert cpu.registers["rip"] == 0xF00
+    assert [cpu.registers[each] for each in ("rcx", "rdx", "r8", "r9")] == [1, 2, 3, 4]
+    assert stack % 16 == 8
+    assert X86_64.unpack(memory.read(stack, 8)) == 0xBAC0
+    # Behind the return address: 32 bytes that the function may use, then the fifth argument.
+    assert memory.read(stack + 0x28, 16) == X86_64.pack(5) + X86_64.pack(6)
+    assert stack + 0x28 + 16 <= saved[0]
+
+
+def test_a_call_with_a_link_register(cpu, memory, specification, linked):
+    cpu.registers["rsp"] = specification.base + 0x1005
+    convention = Convention(linked, cpu, memory)
+    convention.call(0xF00, (1, 2, 3), 0xBAC0, convention.save())
+    assert cpu.registers["x30"] == 0xBAC0
+    assert cpu.registers["rsp"] == specification.base + 0xFF0
+    assert memory.read(cpu.registers["rsp"], 8) == X86_64.pack(3)
+
+
+def test_leaving_restores_what_a_function_preserves(cpu, memory, specification, linked):
+    for abi, step, pc in ((X86_64, 8, "rip"), (linked, 0, "pc")):
+        cpu.registers.update(rsp=specification.base + 0x100, rbx=0xB)
+        convention = Convention(abi, cpu, memory)
+        saved = convention.save()
+        cpu.registers.update(rsp=0, rbx=0)
+        convention.leave(saved, 0xCA11, 42)
+        assert cpu.registers["rsp"] == specification.base + 0x100 + step
+        assert cpu.registers["rbx"] == 0xB
+        assert cpu.registers[abi.result] == 42
+        assert cpu.registers[pc] == 0xCA11
+
+
+def test_finishing_leaves_the_return_to_the_cpu(cpu, memory):
+    Convention(X86_64, cpu, memory).finish(7)
+    assert cpu.registers["rax"] == 7
+    assert not cpu.moved
+
+
+def test_a_result_is_of_natural_width(cpu, memory, i386):
+    cpu.registers.update(eax=0xFFFF_FFFF_0000_0001, esp=0)
+    assert Convention(i386, cpu, memory).result() == 1

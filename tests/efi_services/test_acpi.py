@@ -1,0 +1,58 @@
+import struct
+
+import pytest
+
+from efi_services import acpi, guids, smbios
+
+
+def table(signature, body=b""):
+    return struct.pack("<4sIBB6s8sI4sI", signature, 36 + len(body), 1, 0, b"TEST", b"TEST", 1, b"TEST", 1) + body
+
+
+@pytest.mark.parametrize("at", [0, 3, 7])
+def test_a_checksum_makes_the_sum_zero(at):
+    made = acpi.checksummed(bytes(range(8)), at)
+    assert sum(made) & 0xFF == 0
+    assert [each for i, each in enumerate(made) if i != at] == [each for each in range(8) if each != at]
+
+
+def test_a_checksum_over_a_part():
+    made = acpi.checksummed(b"\1\2\3\4\5", 1, 3)
+    assert sum(made[:3]) & 0xFF == 0
+    assert made[3:] == b"\4\5"
+
+
+def test_the_root_is_found_through_the_configuration_table(power_on):
+    tables = (table(b"FACP"), table(b"APIC", b"x" * 11))
+    guest = power_on(acpi=tables)
+    root = guest.tables()[guids.ACPI_20_TABLE]
+    rsdp = guest.bytes_at(root, 36)
+    assert rsdp[:8] == b"RSD PTR "
+    assert sum(rsdp[:20]) & 0xFF == sum(rsdp) & 0xFF == 0
+    revision, length, xsdt_at = rsdp[15], *struct.unpack_from("<IQ", rsdp, 20)
+    assert (revision, length) == (2, 36)
+    size = guest.u32(xsdt_at + 4)
+    xsdt = guest.bytes_at(xsdt_at, size)
+    assert xsdt[:4] == b"XSDT"
+    assert size == 36 + 16
+    assert sum(xsdt) & 0xFF == 0
+    found = [guest.bytes_at(at, guest.u32(at + 4)) for at in struct.unpack_from("<2Q", xsdt, 36)]
+    assert found == list(tables)
+    assert {guest.firmware.memory_map.at(at).type.name for at in (root, xsdt_at)} == {"ACPIReclaimMemory"}
+
+
+def test_smbios(power_on):
+    structures = b"\x7f\4\0\0\0\0"
+    guest = power_on(smbios=structures)
+    point = guest.bytes_at(guest.tables()[guids.SMBIOS3_TABLE], 24)
+    assert point[:5] == b"_SM3_"
+    assert point[6] == len(point) == 24
+    assert sum(point) & 0xFF == 0
+    assert (point[7], point[8]) == (3, 7)
+    size, address = struct.unpack_from("<IQ", point, 12)
+    assert guest.bytes_at(address, size) == structures
+    assert smbios.entry_point(address, size) == point
+
+
+def test_a_platform_without_either_has_neither_table(power_on):
+    assert set(power_on().tables()) == {guids.RT_PROPERTIES_TABLE}

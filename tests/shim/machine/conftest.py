@@ -1,0 +1,72 @@
+"""A machine with room for a few instructions and bytes to work on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from efi_services.ports import Access
+from shim.machine.machine import Layout, Machine
+from shim.machine.paging import PAGE
+from shim.machine.x86_64 import TABLES_BYTES
+
+SIZE = 16 << 20
+#: What the hand-assembled programs know: the code, data, the stack's end, and a gate (a return instruction).
+CODE, DATA, STACK, GATE = 0x20_0000, 0x30_0000, 0x40_0000, 0x50_0000
+
+
+class Guest:
+    """A machine that runs a few bytes of code. Page 0 is not mapped, and nothing beyond SIZE."""
+
+    def __init__(self, cpu="westmere", seed=0):
+        mapped = ((PAGE, SIZE),)
+        room = Layout.firmware_bytes(mapped)
+        layout = Layout(((0, SIZE),), mapped, SIZE - room, SIZE - TABLES_BYTES)
+        self.layout = layout
+        self.machine = Machine(layout, cpu, seed)
+        self.ram, self.tables = self.machine.ram, self.machine.tables
+        self.calls = []
+        self.enter = lambda _address: None
+        self.ram.fill(GATE, 0x100, 0xC3)
+        self.tables.protect(GATE, PAGE, Access.RX)
+        self.tables.protect(CODE, PAGE, Access.RX)
+        self.machine.prepare(((GATE, GATE + 0x100),), self._enter, STACK)
+
+    def _enter(self, address):
+        self.calls.append(address)
+        self.enter(address)
+
+    def put(self, code, at=CODE, access=None):
+        """Put *code* somewhere, and give its pages *access*."""
+        self.ram.write(at, code)
+        if access is not None:
+            self.tables.protect(at, len(code), access)
+
+    def run(self, code=None, at=CODE, max_blocks=1 << 40, poll=lambda: None):
+        """Run from *at*, or from where the CPU stands when there is no *code*."""
+        if code is not None:
+            self.put(code, at)
+            self.machine.write({"rip": at})
+        return self.machine.run(max_blocks, poll)
+
+    def __getattr__(self, register):
+        try:
+            return self.machine.read((register,))[0]
+        except KeyError:
+            raise AttributeError(register) from None
+
+
+@pytest.fixture
+def places():
+    return SimpleNamespace(code=CODE, data=DATA, stack=STACK, gate=GATE, size=SIZE)
+
+
+@pytest.fixture
+def make_guest():
+    return Guest
+
+
+@pytest.fixture
+def guest():
+    return Guest()
