@@ -6,14 +6,16 @@ One process has one engine. Hooks whose callbacks are native take addresses; the
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import unicorn
 from unicorn.unicorn_py3.unicorn import uclib
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 _HOOK = ctypes.c_size_t
 
@@ -46,15 +48,18 @@ class Engine:
         self._uc = unicorn.Uc(arch, mode)
         if cpu_model is not None:
             self._uc.ctl_set_cpu_model(cpu_model)
-        self._keep: list[Any] = []
+        self._batches: dict[tuple[int, ...], _Batch] = {}
 
     def map(self, address: int, size: int, pointer: int) -> None:
         """Make host memory at *pointer* guest memory at *address*; permissions are the guest's page tables' affair."""
         self._uc.mem_map_ptr(address, size, unicorn.UC_PROT_ALL, pointer)
 
-    def read(self, registers: Sequence[int]) -> Sequence[int]:
-        """Registers by Unicorn's numbers."""
-        return [self._uc.reg_read(each) for each in registers]
+    def read(self, registers: tuple[int, ...]) -> list[int]:
+        """Registers of up to 128 bits, by Unicorn's numbers; a tuple that comes again is prepared but once."""
+        batch = self._batches.get(registers)
+        if batch is None:
+            batch = self._batches[registers] = _Batch(registers)
+        return batch.read(self._uc._uch)
 
     def read_descriptor(self, register: int) -> tuple[int, int, int, int]:
         """GDTR or IDTR: selector, base, limit, flags."""
@@ -73,6 +78,22 @@ class Engine:
     def write_msr(self, number: int, value: int) -> None:
         """Set an x86 model-specific register."""
         self._uc.msr_write(number, value)
+
+    def error_code(self) -> int:
+        """The error code of the x86 exception that was raised last."""
+        at, _ = _exception_fields()
+        return ctypes.c_uint32.from_buffer_copy(bytes(self._uc.context_save()), at).value
+
+    def forget_exception(self) -> None:
+        """Let an x86 CPU take the next exception as its first.
+
+        Unicorn never delivers one, so the CPU believes to be delivering the last one still: it would report a double
+        fault for the second, and none at all afterwards.
+        """
+        _, at = _exception_fields()
+        context = self._uc.context_save()
+        ctypes.c_int32.from_address(ctypes.cast(context.context, ctypes.c_void_p).value + at).value = _NO_EXCEPTION
+        self._uc.context_restore(context)
 
     def flush_tlb(self) -> None:
         """Forget address translations: the page tables have changed."""
@@ -148,6 +169,54 @@ class Engine:
         )
         if error != unicorn.UC_ERR_OK:
             raise EmulationError(error)
+
+
+class _Batch:
+    """Registers that are read together, in one call of Unicorn's."""
+
+    def __init__(self, registers: tuple[int, ...]) -> None:
+        self._count = count = len(registers)
+        self._numbers = (ctypes.c_int * count)(*registers)
+        # Two words for each: Unicorn writes as many bytes as a register has, up to 16.
+        self._words = (ctypes.c_uint64 * (2 * count))()
+        start = ctypes.addressof(self._words)
+        self._pointers = (ctypes.c_void_p * count)(*(start + 16 * i for i in range(count)))
+
+    def read(self, handle: Any) -> list[int]:
+        words = self._words
+        ctypes.memset(words, 0, ctypes.sizeof(words))
+        error = uclib.uc_reg_read_batch(handle, self._numbers, self._pointers, self._count)
+        if error != unicorn.UC_ERR_OK:
+            raise EmulationError(error)
+        values = list(words)
+        return [low | high << 64 if high else low for low, high in zip(values[::2], values[1::2], strict=True)]
+
+
+_NO_EXCEPTION = -1
+_GENERAL_PROTECTION = 13
+
+
+@cache
+def _exception_fields() -> tuple[int, int]:
+    """Where a saved x86 context has the exception's error code and the number of the exception being delivered.
+
+    Unicorn has no register for them. A general protection fault with an error code of our choice shows the places.
+    """
+    selector = 0x4567
+    uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+    uc.mem_map(0, 4096)
+    uc.mem_write(0, b"\x66\xb8" + selector.to_bytes(2, "little") + b"\x8e\xd8")  # mov $selector, %ax; mov %eax, %ds
+    uc.hook_add(unicorn.UC_HOOK_INTR, lambda uc, _number, _data: uc.emu_stop())
+    before = memoryview(bytes(uc.context_save())).cast("i")
+    with suppress(unicorn.UcError):
+        uc.emu_start(0, 6)
+    after = memoryview(bytes(uc.context_save())).cast("i")
+
+    def place(old: int, new: int) -> int:
+        (found,) = (i for i, pair in enumerate(zip(before, after, strict=True)) if pair == (old, new))
+        return 4 * found
+
+    return place(0, selector & ~3), place(_NO_EXCEPTION, _GENERAL_PROTECTION)
 
 
 def _address(function: Any) -> int:

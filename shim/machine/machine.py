@@ -16,10 +16,10 @@ from shim.machine.time import SeededEntropy, VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+_NUMBER = arch.REGISTERS.__getitem__
+
 #: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
 SLICE = 1 << 20
-#: Bytes; on x86.
-LONGEST_INSTRUCTION = 15
 #: What one read of the time stamp counter takes, in virtual nanoseconds.
 COUNTER_READ_NS = 25
 
@@ -72,7 +72,7 @@ class Machine:
         self._enter: Callable[[int], None] = lambda _address: None
         self._raised: BaseException | None = None
         self._exception: int | None = None
-        self._fault_address = 0
+        self._error_code = self._fault_address = 0
         self._until = 0
         for address, size, pointer in self.ram.blocks():
             engine.map(address, size, pointer)
@@ -86,7 +86,7 @@ class Machine:
 
     def read(self, names: Sequence[str]) -> Sequence[int]:
         """Registers by name."""
-        return self._engine.read([arch.REGISTERS[name] for name in names])
+        return self._engine.read(tuple(map(_NUMBER, names)))
 
     def write(self, values: Mapping[str, int]) -> None:
         """Set registers; the program counter last, since writing it moves the CPU."""
@@ -136,6 +136,7 @@ class Machine:
             self._exception = None
             failure: EmulationError | None = None
             (pc,) = self.read(("rip",))
+            self._engine.forget_exception()
             try:
                 self._engine.run(pc, self._until)
             except EmulationError as error:
@@ -151,7 +152,7 @@ class Machine:
                 if reason is not None:
                     return Stop("budget", reason, pc)
                 continue
-            if self._fetched(pc):
+            if self._fetched():
                 continue
             return Stop("fault", self._describe(pc, failure), pc)
 
@@ -165,6 +166,8 @@ class Machine:
 
     def protect(self, start: int, size: int, access: Access) -> None:
         """The Mmu port: permissions of pages."""
+        # Unicorn keeps what it has translated, and doesn't notice when that is written while it can't be executed.
+        self._memory_changed(start, size)
         self.tables.protect(start, size, access)
 
     def access(self, address: int) -> Access | None:
@@ -199,27 +202,25 @@ class Machine:
             self._engine.stop()
 
     def _on_exception(self, number: int) -> None:
-        # Later the address is lost: Unicorn goes on to fetch from where it was told to stop.
-        self._exception, self._fault_address = number, self.read(("cr2",))[0]
+        # Only the first counts, and it has to be read now: Unicorn goes on to fetch from where it was told to stop.
+        if self._exception is None:
+            self._exception, self._error_code = number, self._engine.error_code()
+            (self._fault_address,) = self.read(("cr2",))
         self._engine.stop()
 
     def _memory_changed(self, start: int, size: int) -> None:
         # Page by page: Unicorn looks the first address up as code, and ignores the request where it can't be fetched.
-        for page in range(start & -PAGE, start + size, PAGE):
-            if self.tables.is_executable(page):
-                self._engine.drop_code(max(page, start), min(page + PAGE, start + size))
+        for first, last in self.tables.executable(start, start + size):
+            self._engine.drop_code(first, last)
 
-    def _fetched(self, pc: int) -> bool:
-        """Whether it was the first fetch from a page that may be executed; the page now is executable.
-
-        Unicorn never delivers exceptions, so its CPU believes to be still handling the last one: the second such
-        fetch is reported as a double fault, and every later exception as none at all. Hence the page decides.
-        """
-        return self.tables.execute(pc) or self.tables.execute(pc + LONGEST_INSTRUCTION - 1)
+    def _fetched(self) -> bool:
+        """Whether it was the first fetch from a page that may be executed; the page now is executable."""
+        fetch = self._exception == arch.PAGE_FAULT and self._error_code & arch.FAULT_FETCH != 0
+        return fetch and self.tables.execute(self._fault_address)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
-        if self._exception == arch.PAGE_FAULT or (failure is None and self._hidden_page_fault(pc)):
-            return f"{arch.EXCEPTIONS[arch.PAGE_FAULT]}, {self._denied(pc)}, pc {pc:#x}"
+        if self._exception == arch.PAGE_FAULT:
+            return f"{arch.EXCEPTIONS[arch.PAGE_FAULT]}, {self._denied()}, pc {pc:#x}"
         if self._exception is not None:
             return f"{arch.EXCEPTIONS.get(self._exception, f'interrupt {self._exception:#x}')}, pc {pc:#x}"
         if failure is not None and failure.code == arch.INVALID_INSTRUCTION:
@@ -228,22 +229,14 @@ class Machine:
             return f"{failure}, pc {pc:#x}"
         return f"the CPU was halted for good, pc {pc:#x}"
 
-    def _hidden_page_fault(self, pc: int) -> bool:
-        """Whether what Unicorn calls a double fault, or nothing, is a page fault after another one was handled."""
-        if self._exception not in (None, arch.DOUBLE_FAULT):
-            return False
-        (self._fault_address,) = self.read(("cr2",))
-        (opcode,) = self.ram.view(pc, 1) if self.tables.access(pc) else (None,)
-        return opcode != arch.HALT
-
-    def _denied(self, pc: int) -> str:
-        """What the faulting access was, as far as the page's permissions tell: Unicorn keeps no error code."""
-        address = self._fault_address
+    def _denied(self) -> str:
+        """What the faulting access was, and what stood against it."""
+        address, write = self._fault_address, self._error_code & arch.FAULT_WRITE != 0
         access = self.tables.access(address)
-        if pc <= address < pc + LONGEST_INSTRUCTION and not (access and Access.EXECUTE in access):
-            return f"fetch from {address:#x}, " + (
-                "which is no memory" if access is None else "which is not executable"
-            )
-        if access is None or access is Access.NONE:
+        if self._error_code & arch.FAULT_FETCH:
+            return f"fetch from {address:#x}, which is {'no memory' if access is None else 'not executable'}"
+        if access is None or Access.READ not in access:
             return f"access to {address:#x}, which is {'no memory' if access is None else 'a guard page'}"
-        return f"write to {address:#x}, which is read-only"
+        if write and Access.WRITE not in access:
+            return f"write to {address:#x}, which is read-only"
+        return f"{'write to' if write else 'read of'} {address:#x}, which the guest's own page tables don't allow"

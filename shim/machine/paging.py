@@ -54,16 +54,18 @@ class PageTables:
         self._writable_code = [each for each in self._writable_code if each[0] < first or each[1] > last]
         if bits & _LAZY:
             self._writable_code.append((first, last))
-        for table, index, covered, address in self._entries(start, start + size):
+        self._set(first, last, bits)
+        self.flush()
+
+    def _set(self, start: int, end: int, bits: int) -> None:
+        for table, index, covered, address in self._entries(start, end):
             entry = table[index]
             if entry & _KNOWN and entry & _PERMISSIONS != bits:
-                if covered == LARGE and (address % LARGE or start + size - address < LARGE):
+                if covered == LARGE and (address % LARGE or end - address < LARGE):
                     self._split(table, index)
-                    within = min(start + size, (address | (LARGE - 1)) + 1) - address
-                    self.protect(address, within, access)
+                    self._set(address, min(end, (address | (LARGE - 1)) + 1), bits)
                 else:
                     table[index] = (entry & ~_PERMISSIONS) | bits
-        self.flush()
 
     def access(self, address: int) -> Access | None:
         """What the page at *address* allows; None where nothing is mapped."""
@@ -91,12 +93,11 @@ class PageTables:
             table[index] & _LAZY and table[index] & _NX for table, index, _, _ in self._entries(address, address + 1)
         )
 
-    def is_executable(self, address: int) -> bool:
-        """Whether code may have been translated from this page."""
-        for table, index, _, _ in self._entries(address, address + 1):
+    def executable(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range from which code may have been translated, each within one page."""
+        for table, index, covered, address in self._entries(start, end):
             if table[index] & _PRESENT and not table[index] & _NX:
-                return True
-        return False
+                yield address, min(end, (address | (covered - 1)) + 1)
 
     def _entries(self, start: int, end: int) -> Iterator[tuple[memoryview, int, int, int]]:
         """The last-level entries that map a range: table, index, bytes covered, first address of interest."""

@@ -55,8 +55,9 @@ EXCEPTIONS = {
     13: "general protection fault (#GP)", 14: "page fault (#PF)", 16: "x87 error (#MF)", 17: "alignment check (#AC)",
     18: "machine check (#MC)", 19: "SIMD error (#XM)",
 }  # fmt: skip
-DOUBLE_FAULT, PAGE_FAULT = 8, 14
-HALT = 0xF4
+PAGE_FAULT = 14
+#: In the error code of a page fault: it was a write, it was an instruction fetch.
+FAULT_WRITE, FAULT_FETCH = 2, 16
 #: The error by which Unicorn tells of an invalid opcode.
 INVALID_INSTRUCTION = UC_ERR_INSN_INVALID
 

@@ -157,7 +157,7 @@ class Session:
                 raise RunEnds("budget", None, reason)
 
     def _watch_for_handoff(self) -> None:
-        """Boot services are gone: the next block outside every running image, or at a declared entry, is the kernel's."""
+        """Boot services are gone: the next block outside all running images or at a declared entry is its."""
         images = [each for each in self._firmware.images if each.started]
         ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in images)]
         entries = [each.base + each.file.kernel_entry for each in images if each.file.kernel_entry is not None]

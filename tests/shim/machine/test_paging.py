@@ -65,6 +65,10 @@ def seen(access):
     return Access.WRITE in access, access == Access.RX
 
 
+def executable(tables, address):
+    return list(tables.executable(address, address + 1)) == [(address, address + 1)]
+
+
 def check(ram, tables, model, pages):
     """*model*: access by page address, of mapped pages only."""
     for page in pages:
@@ -77,7 +81,7 @@ def check(ram, tables, model, pages):
         else:
             assert found[0] == page
             assert found[2:] == seen(expected), hex(page)
-        assert tables.is_executable(page + 5) == (found is not None and found[3])
+        assert executable(tables, page + 5) == (found is not None and found[3])
 
 
 # Around three large pages, and pages at their borders.
@@ -163,8 +167,8 @@ def test_a_range_over_three_large_pages_splits_the_outer_two():
     ram, tables = make((0, 3 * LARGE))
     tables.protect(LARGE - PAGE, LARGE + 2 * PAGE, Access.RX)
     assert [walk(ram, tables.root, n * LARGE)[1] for n in range(3)] == [PAGE, LARGE, PAGE]
-    executable = [page for page in range(0, 3 * LARGE, PAGE) if walk(ram, tables.root, page)[3]]
-    assert executable == list(range(LARGE - PAGE, 2 * LARGE + PAGE, PAGE))
+    found = [page for page in range(0, 3 * LARGE, PAGE) if walk(ram, tables.root, page)[3]]
+    assert found == list(range(LARGE - PAGE, 2 * LARGE + PAGE, PAGE))
 
 
 @pytest.mark.parametrize(
@@ -194,12 +198,11 @@ def test_pages_for_everything_are_executable_only_once_executed():
     tables.protect(4 * PAGE, 2 * PAGE, Access.RWX)
     tables.protect(6 * PAGE, PAGE, Access.RWX)
     assert walk(ram, tables.root, 4 * PAGE)[2:] == (True, False)
-    assert not tables.is_executable(4 * PAGE)
+    assert not executable(tables, 4 * PAGE)
     assert tables.execute(4 * PAGE + 123)
     # What got its access together becomes executable together, and nothing else does.
-    executable = [page // PAGE for page in range(0, 16 * PAGE, PAGE) if walk(ram, tables.root, page)[3]]
-    assert executable == [4, 5]
-    assert [tables.is_executable(n * PAGE) for n in (3, 4, 5, 6)] == [False, True, True, False]
+    assert [page // PAGE for page in range(0, 16 * PAGE, PAGE) if walk(ram, tables.root, page)[3]] == [4, 5]
+    assert [executable(tables, n * PAGE) for n in (3, 4, 5, 6)] == [False, True, True, False]
     assert walk(ram, tables.root, 4 * PAGE)[2]
     assert not tables.execute(4 * PAGE)
     assert tables.access(4 * PAGE) is Access.RWX
@@ -220,7 +223,7 @@ def test_pages_taken_from_a_range_for_everything_do_not_become_executable_with_i
     tables.protect(PAGE, PAGE, Access.RW)
     tables.protect(2 * PAGE, PAGE, Access.NONE)
     assert tables.execute(0)
-    assert [tables.is_executable(n * PAGE) for n in range(5)] == [True, False, False, True, False]
+    assert [executable(tables, n * PAGE) for n in range(5)] == [True, False, False, True, False]
     assert [tables.access(n * PAGE) for n in range(5)] == [Access.RWX, Access.RW, Access.NONE, Access.RWX, Access.RW]
 
 
@@ -229,7 +232,7 @@ def test_pages_given_for_everything_again_wait_again():
     tables.protect(0, PAGE, Access.RWX)
     assert tables.execute(0)
     tables.protect(0, PAGE, Access.RWX)
-    assert not tables.is_executable(0)
+    assert not executable(tables, 0)
     assert tables.execute(0)
 
 
@@ -277,8 +280,26 @@ def test_beyond_the_map_there_is_nothing(address):
     _, tables = make((0, LARGE))
     tables.protect(address, PAGE, Access.RX)
     assert tables.access(address) is None
-    assert not tables.is_executable(address)
+    assert not executable(tables, address)
     assert not tables.execute(address)
+
+
+def test_the_executable_parts_of_a_range():
+    _, tables = make((PAGE, LARGE), (2 * LARGE, 5 * LARGE))
+    tables.protect(0, 5 * LARGE, Access.RX)
+    tables.protect(3 * PAGE, LARGE - 4 * PAGE, Access.RWX)
+    tables.protect(3 * LARGE, LARGE, Access.READ)
+    parts = [
+        (PAGE + 9, 2 * PAGE),
+        (2 * PAGE, 3 * PAGE),
+        (LARGE - PAGE, LARGE),
+        (2 * LARGE, 3 * LARGE),
+        (4 * LARGE, 4 * LARGE + 9),
+    ]
+    assert list(tables.executable(PAGE + 9, 4 * LARGE + 9)) == parts
+    assert tables.execute(3 * PAGE)
+    assert sum(end - start for start, end in tables.executable(0, LARGE)) == LARGE - PAGE
+    assert list(tables.executable(0, 0)) == []
 
 
 @pytest.mark.parametrize("address", [1 << 48, (1 << 64) - 1, (1 << 64) - PAGE])
@@ -286,7 +307,7 @@ def test_an_address_that_the_tables_can_not_hold_is_not_mapped(address):
     # The tables look at 48 bits: what is above must not be taken for the page below.
     _, tables = make((0, LARGE), ((1 << 39) - LARGE, 1 << 39))
     assert tables.access(address) is None
-    assert not tables.is_executable(address)
+    assert not executable(tables, address)
 
 
 def test_the_tlb_is_flushed_when_something_changed():
