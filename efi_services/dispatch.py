@@ -149,7 +149,6 @@ class Dispatcher:
         try:
             if gate.ends_with_boot_services and firmware.boot_services_exited:
                 firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {entry.caller:#x}")
-                raise EfiError(Status.UNSUPPORTED)
             if service.function is None:
                 raise Unimplemented
             raw = self._arguments(entry, service)
@@ -162,6 +161,8 @@ class Dispatcher:
                 value = each if parameter.role == "pairs" else parameter.decode(each, firmware.abi, firmware.memory)
                 values.append(value)
                 call.arguments[parameter.name] = parameter.show(value)
+            if gate.ends_with_boot_services and firmware.boot_services_exited:
+                raise EfiError(Status.UNSUPPORTED)
             result = service.function(receiver, *values)
         except EfiError as refusal:
             result = refusal.status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from efi_services import acpi, guids, smbios, status, tables
+from efi_services import acpi, guids, smbios, tables
 from efi_services.boot.images import run_image
 from efi_services.configuration import ConfigurationTables
 from efi_services.console import Console
@@ -183,7 +183,7 @@ class Firmware:
         result = yield from run_image(self, image)
         kind = "exited" if image.left_by_exit else "returned"
         said = self.text_at(*reversed(image.exit_data))
-        raise RunEnds(kind, result, f"{image.name} {kind} with {status.name(result)}" + (f": {said}" if said else ""))
+        raise RunEnds(kind, result, said)
 
     def text_at(self, address: int, size: int) -> str:
         """The string at the start of data that a payload gave to Exit or ResetSystem; empty where there is none."""
@@ -335,7 +335,10 @@ class Firmware:
     def _offer_configuration(self) -> None:
         platform = self.platform
         if platform.acpi:
-            addresses = [self.store(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4]!r}") for each in platform.acpi]
+            addresses = [
+                self.store(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4].decode('latin-1')}")
+                for each in platform.acpi
+            ]
             root = self.store(acpi.xsdt(addresses), MemoryType.ACPIReclaimMemory, "ACPI XSDT")
             self.configuration.install(
                 guids.ACPI_20_TABLE, self.store(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
-    """What the command's exit status means."""
+    """What the command's exit status means; `meaning` is a sentence for the documentation."""
 
-    OK = 0
-    JUDGED_NO = 1
-    USAGE = 2
-    EFI_ERROR = 3
-    FAULT = 4
-    BUDGET = 5
-    UNREADABLE = 10
-    NOT_RUNNABLE = 11
-    MISSING = 12
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """A code with its meaning."""
+        made = int.__new__(cls, value)
+        made._value_ = value
+        made.meaning = meaning
+        return made
+
+    OK = 0, "the payload did what it exists for: the kernel's entry was reached, or it ended with EFI_SUCCESS"
+    JUDGED_NO = 1, "kept for verbs that judge and say no; no verb does yet"
+    USAGE = 2, "the command's words, or a file of settings, are wrong"
+    EFI_ERROR = 3, "the payload gave up with an EFI error"
+    FAULT = 4, "the payload faulted"
+    BUDGET = 5, "the payload ran out of its budget, or its user interrupted it"
+    UNREADABLE = 10, "a file can't be read or written"
+    NOT_RUNNABLE = 11, "it is no payload that can be run; one line says why"
+    MISSING = 12, "something needed is missing; one line says what"
 
 
 class ShimError(Exception):

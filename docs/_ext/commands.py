@@ -50,6 +50,8 @@ class Try(SphinxDirective):
             # The command that belongs to the interpreter that builds, whatever is first on PATH.
             own = Path(sys.executable).parent / program
             shown.append(f"$ {line}\n{self.shorten(self.execute([str(own), *arguments]))}")
+        if status := self.options.get("status"):
+            shown.append(f"$ echo $?\n{status}\n")
         return [self.block("\n".join(shown), "console")]
 
     def execute(self, command: list[str]) -> str:

@@ -28,19 +28,6 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
-#: What a status means to whoever wrote the script; a code that is missing here stops the build.
-_MEANINGS = {
-    ExitCode.OK: "the payload did what it exists for: the kernel's entry was reached, or it ended with `EFI_SUCCESS`",
-    ExitCode.JUDGED_NO: "kept for verbs that judge and say no; no verb does yet",
-    ExitCode.USAGE: "the command's words, or a file of settings, are wrong",
-    ExitCode.EFI_ERROR: "the payload gave up with an EFI error",
-    ExitCode.FAULT: "the payload faulted",
-    ExitCode.BUDGET: "the payload ran out of its budget",
-    ExitCode.UNREADABLE: "a file can't be read or written",
-    ExitCode.NOT_RUNNABLE: "it is no payload that can be run; one line says why",
-    ExitCode.MISSING: "something needed is missing; one line says what",
-}
-
 
 def verbs() -> str:
     """Every verb with its one-line help."""
@@ -68,7 +55,7 @@ def options() -> str:
 
 def exit_codes() -> str:
     """Every exit status."""
-    return _table(("status", "name", "meaning"), ((f"{code}", f"`{code.name}`", _MEANINGS[code]) for code in ExitCode))
+    return _table(("status", "name", "meaning"), ((f"{code}", f"`{code.name}`", code.meaning) for code in ExitCode))
 
 
 def run_json() -> str:

@@ -37,7 +37,7 @@ def reset_system(fw: Firmware, kind: ResetType, reset_status: StatusCode, size: 
     """End the run: the machine resets."""
     wide = status.decode(reset_status, fw.abi.pointer_bytes)
     said = fw.text_at(data, size)
-    raise RunEnds("reset", wide, f"{kind.name.lower()} reset, {status.name(wide)}" + (f": {said}" if said else ""))
+    raise RunEnds("reset", wide, f"{kind.name.lower()} reset" + (f": {said}" if said else ""))
 
 
 update_capsule = unsupported("UpdateCapsule", "8.5.3")

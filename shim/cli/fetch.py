@@ -25,17 +25,18 @@ def fetch(
 
 def payloads() -> None:
     """List the payloads of the catalogue, and what the cache holds."""
-    from rich.console import Console
     from rich.table import Table
 
     from payloads import catalogue
     from payloads.fetch import cached
     from shim.cli.places import cache_folder
+    from shim.report.text import stdout_console
 
     table = Table("name", "cached version", "what it is", box=None, pad_edge=False)
     for entry in catalogue.entries():
         found = cached(entry, cache_folder())
         table.add_row(entry.name, found.version if found else "-", entry.description)
-    for name in catalogue.programs():
-        table.add_row(name, "built in", "a small EFI program of this project")
-    Console().print(table)
+    console = stdout_console()
+    console.print(table)
+    stems = [name.removeprefix("program:").rpartition("-")[0] for name in catalogue.programs()]
+    console.print(f"\nThe project's own programs, as program:NAME: {', '.join(stems)}", soft_wrap=True)

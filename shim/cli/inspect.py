@@ -9,7 +9,7 @@ import typer
 
 def inspect(
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="A file, or a catalogue name.")],
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write the description to stdout as JSON.")] = False,
 ) -> None:
     """Say what a payload is: kind, sections, entry, versions, signatures, SBAT, digests."""
     from payloads.describe import describe

@@ -19,9 +19,11 @@ def run(
     initrd: Annotated[Path | None, typer.Option(help="Hand this file to the stub as the initrd.")] = None,
     cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
     platform: Annotated[str, typer.Option(help="A ready platform, or a TOML file.")] = "q35",
-    trace: Annotated[str, typer.Option(help="calls, or exact: every memory access too (slow for now).")] = "calls",
+    trace: Annotated[
+        str, typer.Option(help="calls, or exact: every memory access too (minutes for a kernel).")
+    ] = "calls",
     seed: Annotated[int, typer.Option(min=0, max=(1 << 64) - 1, help="Seed of all randomness in the guest.")] = 0,
-    max_seconds: Annotated[float, typer.Option(min=0.0, help="Wall-clock budget.")] = 300.0,
+    max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
     max_blocks: Annotated[int, typer.Option(min=1, max=(1 << 62), help="Budget in basic blocks.")] = 1 << 36,
     memory: Annotated[str | None, typer.Option(help="Guest RAM instead of the platform's, such as 2G.")] = None,
     dump_ram: Annotated[bool, typer.Option("--dump-ram", help="Keep RAM as it is at the end.")] = False,

@@ -8,11 +8,20 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from shim.errors import UnreadableError, UsageError
 
@@ -42,7 +51,12 @@ def _hexadecimal(value: int) -> str:
     return f"{value:#x}"
 
 
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(_hexadecimal, return_type=str)]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(_hexadecimal, return_type=str),
+    WithJsonSchema({"type": ["string", "integer"], "description": "bytes, as a number or such as 512M or 0x9f000"}),
+]
 
 
 class Model(BaseModel):
@@ -105,10 +119,33 @@ class Blob(Model):
     data: str | None = None
     file: str | None = None
 
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.data is None) == (self.file is None):
+            raise ValueError("give either data or file")
+        try:
+            bytes.fromhex(self.data or "")
+        except ValueError:
+            raise ValueError("data is not hexadecimal") from None
+        return self
+
     @cached_property
     def content(self) -> bytes:
         """The bytes; a file has been replaced by its content when the platform was read."""
         return bytes.fromhex(self.data or "")
+
+
+class AcpiTable(Blob):
+    """An ACPI table, whole: its own length and checksum have to be right (ACPI 6.5, section 5.2.6)."""
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> Self:
+        table = self.content
+        if self.data is not None and (len(table) < 36 or int.from_bytes(table[4:8], "little") != len(table)):
+            raise ValueError(f"no ACPI table: of {len(table)} bytes, its header says otherwise")
+        if sum(table) & 0xFF:
+            raise ValueError("the checksum of the ACPI table is wrong")
+        return self
 
 
 class VariableSettings(Blob):
@@ -137,7 +174,7 @@ class Platform(Model):
     secure_boot: SecureBoot = SecureBoot()
     variables: tuple[VariableSettings, ...] = ()
     tables: tuple[TableSettings, ...] = ()
-    acpi: tuple[Blob, ...] = ()
+    acpi: tuple[AcpiTable, ...] = ()
     smbios: Blob | None = None
 
     @cached_property

@@ -92,7 +92,8 @@ class Engine:
         """
         _, at = _exception_fields()
         context = self._uc.context_save()
-        ctypes.c_int32.from_address(ctypes.cast(context.context, ctypes.c_void_p).value + at).value = _NO_EXCEPTION
+        start = ctypes.cast(context.context, ctypes.c_void_p).value or 0
+        ctypes.c_int32.from_address(start + at).value = _NO_EXCEPTION
         self._uc.context_restore(context)
 
     def flush_tlb(self) -> None:

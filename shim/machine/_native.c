@@ -12,6 +12,7 @@
 #include <Python.h>
 #include <structmember.h>
 #include <stdint.h>
+#include <string.h>
 
 #define MAX_RANGES 256
 
@@ -79,7 +80,8 @@ static uint64_t read_tsc(Monitor *self, uc_engine *uc)
     write_function write = (write_function)(uintptr_t)self->write;
     uint64_t value, low, high;
 
-    self->time_ns += self->read_ns;
+    /* As Clock.advance has it: time ends, but does not turn over. */
+    self->time_ns = self->time_ns > UINT64_MAX - self->read_ns ? UINT64_MAX : self->time_ns + self->read_ns;
     self->tsc_reads++;
     value = self->time_ns + self->tsc_offset;
     low = value & 0xffffffff;
@@ -156,16 +158,23 @@ static PyObject *arm(PyObject *object, PyObject *arguments)
 {
     Monitor *self = (Monitor *)object;
     PyObject *ranges, *entries;
+    uint64_t new_ranges[MAX_RANGES][2], new_entries[MAX_RANGES];
     int range_values, entry_count;
 
     if (!PyArg_ParseTuple(arguments, "OO", &ranges, &entries))
         return NULL;
-    range_values = read_addresses(ranges, &self->ranges[0][0], 2 * MAX_RANGES);
+    range_values = read_addresses(ranges, &new_ranges[0][0], 2 * MAX_RANGES);
     if (range_values < 0)
         return NULL;
-    entry_count = read_addresses(entries, self->entries, MAX_RANGES);
+    if (range_values % 2) {
+        PyErr_SetString(PyExc_ValueError, "a range has a start and an end");
+        return NULL;
+    }
+    entry_count = read_addresses(entries, new_entries, MAX_RANGES);
     if (entry_count < 0)
         return NULL;
+    memcpy(self->ranges, new_ranges, sizeof(self->ranges[0]) * (range_values / 2));
+    memcpy(self->entries, new_entries, sizeof(self->entries[0]) * entry_count);
     self->range_count = range_values / 2;
     self->entry_count = entry_count;
     self->armed = 1;

@@ -10,7 +10,7 @@ from shim.engine import EmulationError, Engine
 from shim.machine import x86_64 as arch
 from shim.machine._native import REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
 from shim.machine.paging import PageTables, table_bytes
-from shim.machine.ram import PAGE, Ram
+from shim.machine.ram import Ram
 from shim.machine.time import SeededEntropy, VirtualClock
 
 if TYPE_CHECKING:
@@ -123,15 +123,15 @@ class Machine:
         """From now on, leaving all of *ranges* or entering one of *entries* is the hand-off."""
         self.monitor.arm([each for pair in ranges for each in pair], list(entries))
 
-    def run(self, max_blocks: int, poll: Callable[[], str | None]) -> Stop:
+    def run(self, max_blocks: int, poll: Callable[[], str | None], blocks_between_looks: int = SLICE) -> Stop:
         """Run from the program counter until something stops the CPU for good.
 
-        *poll* is called now and then; what it gives is the reason to stop. Exceptions of a gate's service
-        come out of here.
+        *poll* is called every *blocks_between_looks* blocks; what it gives is the reason to stop. Exceptions of a
+        gate's service come out of here.
         """
         monitor = self.monitor
         while True:
-            monitor.limit = min(monitor.blocks + SLICE, max_blocks)
+            monitor.limit = min(monitor.blocks + blocks_between_looks, max_blocks)
             monitor.reason = 0
             self._exception = None
             failure: EmulationError | None = None
@@ -209,7 +209,7 @@ class Machine:
         self._engine.stop()
 
     def _memory_changed(self, start: int, size: int) -> None:
-        # Page by page: Unicorn looks the first address up as code, and ignores the request where it can't be fetched.
+        # No page that can't be fetched: Unicorn looks the first address up as code, and ignores the rest if it fails.
         for first, last in self.tables.executable(start, start + size):
             self._engine.drop_code(first, last)
 

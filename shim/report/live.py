@@ -98,9 +98,10 @@ def summary_table(report: RunReport) -> Table:
         add("version", payload.version)
     add("sha256", payload.sha256)
     ends = outcome.kind + (f" {outcome.status}" if outcome.status else "")
+    detail = f": {escape(plain(outcome.detail))}" if outcome.detail else ""
     bad = outcome.status not in (None, "EFI_SUCCESS")
     colour = "red" if bad else _COLOURS.get(outcome.kind, "red")
-    table.add_row("outcome", f"[{colour}]{escape(ends)}[/{colour}]: {escape(plain(outcome.detail))}")
+    table.add_row("outcome", f"[{colour}]{escape(ends)}[/{colour}]{detail}")
     if report.handoff.entry is not None:
         add("kernel entry", f"{report.handoff.entry:#x}, entered from {report.handoff.entered_from:#x}")
     add("boot services", "exited" if report.boot_services_exited else "still there at the end")
@@ -114,6 +115,9 @@ def summary_table(report: RunReport) -> Table:
         add("accesses", f"{counted.count:,}: {counted.reads:,} reads, {counted.writes:,} writes")
         add("digest", counted.digest)
     for finding in report.findings:
+        # A fault is the outcome already.
+        if finding.kind == "fault":
+            continue
         add("finding", f"{finding.kind}, {finding.count}×: {finding.first}")
     add(
         "memory",

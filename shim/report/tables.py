@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from efi_services.guids import name_of
+from efi_services.memory_map import MemoryType
 from efi_services.types import Guid
 from shim.errors import UnreadableError
 from shim.report.live import summary_table
-from shim.report.text import plain
+from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _GUID_LENGTH = 36
 
 def show_summary(run: RunFolder, _limit: int) -> None:
     """What run says at its end."""
-    _console().print(summary_table(run.report))
+    stdout_console().print(summary_table(run.report))
 
 
 def show_calls(run: RunFolder, limit: int) -> None:
@@ -37,7 +37,7 @@ def show_calls(run: RunFolder, limit: int) -> None:
         results = _spoken(row["results"])
         text = f"{'  ' * row['depth']}{name}({arguments})" + (f" → {results}" if results else "")
         _add(table, row["seq"], f"{row['image']} {row['caller']:#x}".strip(), text, row["status"] or "-")
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def show_regions(run: RunFolder, limit: int) -> None:
@@ -56,7 +56,7 @@ def show_regions(run: RunFolder, limit: int) -> None:
             "end" if row["died_call"] is None else row["died_call"],
             *counts,
         )
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def show_accesses(run: RunFolder, limit: int) -> None:
@@ -80,18 +80,18 @@ def show_accesses(run: RunFolder, limit: int) -> None:
         start = f"{region['start']:#x}" if region else ""
         name = f"{region['kind']} {region['name']}" if region else "nobody's memory"
         _add(table, start, name, origin, "write" if write else "read", f"{count:,}", f"{size:,}", f"{first}..{last}")
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def show_events(run: RunFolder, _limit: int) -> None:
     """Measurements."""
     if not run.report.measurements:
-        _console().print("no measurements: the platform has neither a TPM nor confidential-computing registers")
+        stdout_console().print("no measurements: the platform has neither a TPM nor confidential-computing registers")
         return
     table = _table("pcr", "mr", "type", "description")
     for each in run.report.measurements:
         _add(table, each.pcr, each.mr, each.type, each.description)
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def show_handoff(run: RunFolder, _limit: int) -> None:
@@ -112,12 +112,20 @@ def _readable(state: dict[str, Any]) -> dict[str, object]:
             case dict():
                 shown[name] = _readable(value)
             case [{"pages": _}, *_]:
-                shown[name] = {
-                    f"{each['start']:#014x}": f"{each['pages']} pages, type {each['type']}, {each['attribute']:#x}"
+                shown[name] = [
+                    {
+                        "start": f"{each['start']:#014x}",
+                        "pages": each["pages"],
+                        "type": MemoryType(each["type"]).name,
+                        "attribute": f"{each['attribute']:#x}",
+                    }
                     for each in value
-                }
+                ]
             case [{"size": _}, *_]:
-                shown[name] = {f"{each['start']:#014x}": f"{each['size']:#x} {each['type']}" for each in value}
+                shown[name] = [
+                    {"start": f"{each['start']:#014x}", "size": f"{each['size']:#x}", "type": each["type"]}
+                    for each in value
+                ]
             case _:
                 shown[name] = value
     return shown
@@ -143,13 +151,6 @@ def _named(value: object) -> object:
     return value
 
 
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = 200
-    return console
-
-
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
@@ -158,4 +159,4 @@ def _table(*columns: str) -> Table:
 
 
 def _add(table: Table, *values: object) -> None:
-    table.add_row(*(escape(plain(str(value))) for value in values))
+    table.add_row(*(escape(one_line(str(value))) for value in values))

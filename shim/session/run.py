@@ -17,7 +17,7 @@ from shim.engine import engine_info
 from shim.errors import NotRunnableError, UnreadableError, UsageError
 from shim.handoff import state
 from shim.loader import PeReader
-from shim.machine.machine import Machine, Stop
+from shim.machine.machine import SLICE, Machine, Stop
 from shim.session.build import build
 from shim.trace.accesses import PythonRecorder
 from shim.trace.watcher import Watcher
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
 MAX_COMMAND_LINE = 32767
+#: Blocks between two looks at the wall clock while each access is recorded: some 30 ms.
+SLOW_SLICE = 1 << 13
 #: Service calls between two looks at the wall clock.
 CALLS_BETWEEN_LOOKS = 256
 
@@ -123,7 +125,7 @@ class Session:
         warm_up()
         try:
             self._firmware.dispatcher.start(self._firmware.run_payload(self._image))
-            stop = self._machine.run(self._request.max_blocks, self._poll)
+            stop = self._machine.run(self._request.max_blocks, self._poll, SLOW_SLICE if self._recorder else SLICE)
         except RunEnds as end:
             wide = None if end.status is None else status.name(end.status)
             return report.Outcome(kind=end.kind, status=wide, detail=end.detail), None  # type: ignore[arg-type]

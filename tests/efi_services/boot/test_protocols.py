@@ -3,7 +3,6 @@ import struct
 import pytest
 
 from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
-from efi_services.dispatch import RunEnds
 from efi_services.guids import DEVICE_PATH, DRIVER_BINDING, LOADED_IMAGE, Guid
 from efi_services.status import Status
 
@@ -480,19 +479,13 @@ def test_no_handle_leaks(guest):
 
 def test_a_list_that_ends_with_memory(guest, specification):
     # The NULL is the last word that there is: what would follow it is never read.
-    end = specification.base + specification.size
-    guest.memory.write(end - 8, bytes(8))
-    guest.memory.write(end - 8 - 8, b"\1" * 8)
-    stack = end - 8 - 0x28
-    registers = guest.cpu.registers
-    registers.update(rsp=stack, rcx=guest.put(0), rdx=guest.put(A), r8=1, r9=guest.put(B))
-    guest.memory.write(stack + 0x28, bytes(8))
-    # Four registers: the handle, a pair, a GUID whose interface is the word on the stack.
-    with pytest.raises(RunEnds):
-        guest.firmware.dispatcher.enter(guest.services["InstallMultipleProtocolInterfaces"])
-    registers.update(r9=0)
+    stack = specification.base + specification.size - 0x38
+    guest.memory.write(stack + 0x28, struct.pack("<QQ", 0x222, 0))
+    handle = guest.put(0)
+    guest.cpu.registers.update(rsp=stack, rcx=handle, rdx=guest.put(A), r8=0x111, r9=guest.put(B))
     guest.firmware.dispatcher.enter(guest.services["InstallMultipleProtocolInterfaces"])
-    assert registers["rax"] == Status.SUCCESS
+    assert guest.cpu.registers["rax"] == Status.SUCCESS
+    assert guest.firmware.handles.get(guest.u64(handle), B).interface == 0x222
 
 
 def test_loaded_image_is_on_the_images_handle(guest):

@@ -178,17 +178,24 @@ def test_exceptions_are_named(guest, places, code, at, what, access):
         assert stop.pc == places.code + at
 
 
-# movabs-free accesses: the address is put into the program.
+def rax_is(address):
+    """mov $address, %rax."""
+    return b"\x48\xb8" + address.to_bytes(8, "little")
+
+
 def write_to(address):
-    return b"\x48\xb8" + address.to_bytes(8, "little") + b"\xc6\x00\x5a\xf4"  # mov $address, %rax; movb $0x5a, (%rax); hlt
+    """movb $0x5a, (%rax); hlt."""
+    return rax_is(address) + b"\xc6\x00\x5a\xf4"
 
 
 def read_from(address):
-    return b"\x48\xb8" + address.to_bytes(8, "little") + b"\x8a\x18\xf4"  # mov $address, %rax; mov (%rax), %bl; hlt
+    """mov (%rax), %bl; hlt."""
+    return rax_is(address) + b"\x8a\x18\xf4"
 
 
 def jump_to(address):
-    return b"\x48\xb8" + address.to_bytes(8, "little") + b"\xff\xe0"  # mov $address, %rax; jmp *%rax
+    """jmp *%rax."""
+    return rax_is(address) + b"\xff\xe0"
 
 
 NO_MEMORY = 0x7000_0000
@@ -230,9 +237,7 @@ def test_what_pages_allow(guest, places, access, make, what, offset):
 
 
 @pytest.mark.parametrize("address", [0, 1, PAGE - 1, NO_MEMORY, (1 << 47) - 1])
-@pytest.mark.parametrize(
-    ("make", "verb"), [(read_from, "access to"), (write_to, "access to"), (jump_to, "fetch from")]
-)
+@pytest.mark.parametrize(("make", "verb"), [(read_from, "access to"), (write_to, "access to"), (jump_to, "fetch from")])
 def test_what_is_no_memory_faults(guest, address, make, verb):
     stop = guest.run(make(address))
     assert stop.kind == "fault"
@@ -248,8 +253,7 @@ def test_a_fault_is_told_by_the_instruction_that_did_it(guest, places, make):
 
 def test_the_stack_can_overflow_into_a_guard_page(guest, places):
     guest.tables.protect(places.stack - PAGE, PAGE, Access.NONE)
-    # push %rax; hlt
-    stop = guest.run(bytes.fromhex("50f4"))
+    stop = guest.run(bytes.fromhex("50f4"))  # push %rax; hlt
     assert stop.detail.startswith(page_fault(f"access to {places.stack - 8:#x}, which is a guard page"))
 
 
@@ -263,14 +267,14 @@ def test_an_access_across_a_border_faults_at_the_border(guest, places):
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda at: read_from(0), "access to 0x0, which is no memory"),
-        (lambda at: write_to(at), "write to {at:#x}, which is read-only"),
-        (lambda at: jump_to(at), "fetch from {at:#x}, which is not executable"),
+        (lambda _at: read_from(0), "access to 0x0, which is no memory"),
+        (write_to, "write to {at:#x}, which is read-only"),
+        (jump_to, "fetch from {at:#x}, which is not executable"),
     ],
 )
 @pytest.mark.parametrize("pages", [1, 2, 5])
 def test_page_faults_are_told_after_pages_were_executed_for_the_first_time(guest, places, make, what, pages):
-    """Each first execution is a page fault that the guest doesn't see; what comes after must not be mixed up with it."""
+    """Each first execution is a page fault that the guest doesn't see; later ones must not be mixed up with it."""
     readonly = places.data + 100 * PAGE
     guest.tables.protect(readonly, PAGE, Access.READ)
     for n in range(pages):
@@ -395,22 +399,51 @@ def test_code_that_the_guest_writes_while_the_page_is_not_executable_is_seen(gue
 
 # Time.
 
-# rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %rbx; rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %rsi;
+# rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %rbx; rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %rsi; hlt
+COUNTERS = bytes.fromhex("0f3148c1e2204809d04889c30f3148c1e2204809d04889c6f4")
 # rdtscp; shl $32, %rdx; or %rdx, %rax; mov %rax, %rdi; hlt
-COUNTERS = bytes.fromhex("0f3148c1e2204809d04889c30f3148c1e2204809d04889c60f01f948c1e2204809d04889c7f4")
+COUNTER_AND_PROCESSOR = bytes.fromhex("0f01f948c1e2204809d04889c7f4")
 
 
 @pytest.mark.parametrize("cpu", CPU_MODELS)
 def test_the_time_stamp_counter_is_virtual_time(make_guest, cpu):
     guest = make_guest(cpu)
     offset = guest.machine.monitor.tsc_offset
-    guest.machine.write({"rcx": 0xFFFF_FFFF_FFFF_FFFF})
     assert is_halted(guest.run(COUNTERS))
-    reads = [guest.rbx, guest.rsi, guest.rdi]
-    assert reads == [offset + COUNTER_READ_NS * n for n in (1, 2, 3)]
-    assert guest.rcx == 0, "RDTSCP's processor number"
-    assert guest.machine.clock.now == 3 * COUNTER_READ_NS
-    assert guest.machine.monitor.tsc_reads == 3
+    assert [guest.rbx, guest.rsi] == [offset + COUNTER_READ_NS, offset + 2 * COUNTER_READ_NS]
+    assert guest.machine.clock.now == 2 * COUNTER_READ_NS
+    assert guest.machine.monitor.tsc_reads == 2
+
+
+@pytest.mark.parametrize("cpu", CPU_MODELS)
+def test_the_counter_with_the_processor_number(make_guest, cpu):
+    """RDTSCP is there on the models that tell of it in CPUID, and an invalid opcode on the others."""
+    guest = make_guest(cpu)
+    # mov $0x80000001, %eax; cpuid; hlt
+    assert is_halted(guest.run(bytes.fromhex("b8010000800fa2f4")))
+    told = guest.rdx >> 27 & 1
+    guest.machine.write({"rcx": 0xFFFF_FFFF_FFFF_FFFF})
+    stop = guest.run(COUNTER_AND_PROCESSOR)
+    if told:
+        assert is_halted(stop)
+        assert guest.rdi == guest.machine.monitor.tsc_offset + COUNTER_READ_NS
+        assert guest.rcx == 0, "the processor's number"
+    else:
+        assert stop.detail.startswith(EXCEPTIONS[6])
+        assert guest.machine.clock.now == 0
+
+
+def test_some_model_has_the_counter_with_the_processor_number(make_guest):
+    assert is_halted(make_guest("sandybridge").run(COUNTER_AND_PROCESSOR))
+
+
+def test_time_does_not_turn_over_by_reading_it(guest):
+    end = (1 << 64) - 1
+    guest.machine.clock.advance(end - COUNTER_READ_NS - 1)
+    guest.run(COUNTERS)
+    assert guest.machine.clock.now == end
+    assert guest.rsi == (guest.machine.monitor.tsc_offset + end) % (1 << 64), "the counter does: it has 64 bits"
+    assert guest.rsi - guest.rbx == 1
 
 
 def test_the_counter_moves_by_what_services_take_and_not_by_blocks(guest):
@@ -534,12 +567,12 @@ def test_the_budget_is_exact(guest, places, blocks):
 
 
 def test_the_budget_counts_over_several_slices(guest, monkeypatch):
-    monkeypatch.setattr(machine_module, "SLICE", 7)
+    monkeypatch.setattr(machine_module, "SLICE", 9)
     polls = []
     stop = guest.run(FOREVER, max_blocks=100, poll=lambda: polls.append(guest.machine.monitor.blocks))
     assert stop.kind == "budget"
     assert guest.machine.monitor.blocks == 100
-    assert polls == list(range(7, 100, 7))
+    assert polls == list(range(9, 100, 9))
 
 
 def test_a_program_that_ends_in_its_budget_ends_by_itself(guest):
@@ -575,6 +608,9 @@ def test_exceptions_of_poll_come_out_of_run(guest, monkeypatch):
 # 1: imul $0x41c64e6d, %eax, %eax; add $0x3039, %eax; mov %eax, (%rdi); add $4, %rdi; dec %ecx; jnz 1b; hlt
 FILL = bytes.fromhex("bf00003000b90000010031c069c06d4ec641053930000089074883c704ffc975ebf4")
 
+# The same, 0x400 times.
+FILL_LESS = FILL.replace(b"\xb9\x00\x00\x01\x00", b"\xb9\x00\x04\x00\x00")
+
 
 def test_a_run_ends_in_the_memory_that_its_program_makes(make_guest, places):
     def lcg():
@@ -594,7 +630,7 @@ def test_a_run_ends_in_the_memory_that_its_program_makes(make_guest, places):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-@pytest.mark.parametrize("program", [CALLS, COUNTERS, FILL[:6] + b"\x00\x04" + FILL[8:]])
+@pytest.mark.parametrize("program", [CALLS, COUNTERS, FILL_LESS])
 def test_slices_change_nothing(make_guest, monkeypatch, size, program):
     """Where the machine looks up in between must not be seen in what the guest does: no block twice, no call twice."""
 
@@ -632,7 +668,7 @@ def test_the_monitor_knows_the_last_block(guest, places):
 
 
 def outside(places):
-    """jmp to 0x300000, where there is mov $7, %ebx; hlt."""
+    """The tests put mov $7, %ebx; hlt there."""
     return jump_to(places.data)
 
 
@@ -674,6 +710,21 @@ def test_an_entry_stops_within_a_range(guest, places):
 
 def test_without_arming_nothing_is_an_entry(guest, places):
     guest.put(SET_7, places.data, Access.RX)
+    assert is_halted(guest.run(outside(places)))
+
+
+def test_what_was_armed_stands_when_arming_fails(guest, places):
+    guest.put(SET_7, places.data, Access.RX)
+    guest.machine.arm([(places.code, places.code + PAGE)], [])
+    with pytest.raises(OverflowError):
+        guest.machine.arm([(0, places.size)], [-1])
+    assert guest.run(outside(places)).kind == "kernel-entry"
+
+
+def test_arming_again_replaces_what_was_armed(guest, places):
+    guest.put(SET_7, places.data, Access.RX)
+    guest.machine.arm([(places.code, places.code + 1)], [places.data])
+    guest.machine.arm([(0, places.size)], [])
     assert is_halted(guest.run(outside(places)))
 
 
@@ -733,7 +784,7 @@ def test_watching_accesses_changes_nothing(make_guest):
         count = []
         if watch:
             guest.machine.hook_accesses(lambda *_: count.append(1))
-        stop = guest.run(FILL[:6] + b"\x00\x04" + FILL[8:])
+        stop = guest.run(FILL_LESS)
         return (stop, guest.machine.monitor.blocks, guest.ram.digest()), len(count)
 
     (plain, none), (watched, some) = outcome(False), outcome(True)

@@ -137,6 +137,7 @@ def test_arm_keeps_no_references():
 
 
 def test_monitors_are_freed():
+    gc.collect()
     before = sys.getrefcount(Monitor)
     kept = [Monitor() for _ in range(100)]
     assert sys.getrefcount(Monitor) == before + 100

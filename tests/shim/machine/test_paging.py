@@ -122,7 +122,7 @@ def test_every_page_is_as_a_dictionary_has_it(ranges, changes):
         for page in range(first & -PAGE, last + 1, PAGE):
             if page in model:
                 model[page] = access
-        interesting |= {page for page in (start - PAGE, start, start + PAGE, last & -PAGE, (last & -PAGE) + PAGE)}
+        interesting |= {start - PAGE, start, start + PAGE, last & -PAGE, (last & -PAGE) + PAGE}
     sample = range(0, 3 * LARGE + PAGE, 17 * PAGE)
     check(ram, tables, model, sorted({*(page for page in interesting if page >= 0), *sample}))
     assert all(TABLES <= table < tables.end for table in used_tables(ram, tables.root))
@@ -218,7 +218,7 @@ def test_pages_of_a_range_that_begins_and_ends_within_pages_are_executable_whole
 
 
 def test_pages_taken_from_a_range_for_everything_do_not_become_executable_with_it():
-    ram, tables = make((0, LARGE))
+    _, tables = make((0, LARGE))
     tables.protect(0, 4 * PAGE, Access.RWX)
     tables.protect(PAGE, PAGE, Access.RW)
     tables.protect(2 * PAGE, PAGE, Access.NONE)

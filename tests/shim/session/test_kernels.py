@@ -117,3 +117,31 @@ def test_firmware_without_page_permissions_protocol(kernel, command, tmp_path):
     done = command("run", CLOUD[0], "--json", "--out", "run", "--platform", platform)
     assert done.code == 0
     assert json.loads(done.out)["outcome"]["kind"] == "kernel-entry"
+
+
+def test_watching_every_access_changes_nothing(kernel, command):
+    """A kernel's first 400,000 blocks, with and without the access hooks, end in the same memory."""
+    kernel(CLOUD[1])
+    plain, exact = (
+        json.loads(
+            command(
+                "run",
+                CLOUD[1],
+                "--json",
+                "--out",
+                level,
+                "--trace",
+                level,
+                "--max-blocks",
+                1_000_000,
+                "--max-seconds",
+                900,
+            ).out
+        )
+        for level in ("calls", "exact")
+    )
+    assert plain["outcome"]["detail"] == exact["outcome"]["detail"] == "it ran for 400000 blocks"
+    assert exact["accesses"]["count"] > 400_000
+    for same in ("memory", "calls", "findings", "console"):
+        assert exact[same] == plain[same]
+    assert exact["engine"]["blocks"] == plain["engine"]["blocks"]

@@ -1,0 +1,117 @@
+import re
+
+import pytest
+
+from efi_services import service as declarations
+from efi_services import tables
+from efi_services.abi import X86_64
+from efi_services.service import PROTOCOLS, Member, Service
+from efi_services.tables import SystemTable, TableHeader
+
+TABLE_SERVICES = [each for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVICES) if each is not None]
+METHODS = [slot for each in PROTOCOLS.values() for slot in each.slots if isinstance(slot, Service)]
+IMPLEMENTED = [each for each in (*TABLE_SERVICES, *METHODS) if each.implemented]
+ROLES = {"value", "in", "out", "inout", "buffer", "text", "path", "pairs"}
+SECTION = re.compile(r"\d+(\.\d+)+")
+
+GUIDS = {
+    "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": "387477c1-69c7-11d2-8e39-00a0c969723b",
+    "EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL": "387477c2-69c7-11d2-8e39-00a0c969723b",
+    "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
+    "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
+    "EFI_MEMORY_ATTRIBUTE_PROTOCOL": "f4560cf6-40ec-4b4a-a192-bf1d57d0b189",
+}
+
+#: How many arguments each function has in UEFI 2.10, `This` not counted; the two variadic ones have the list as one.
+ARGUMENTS = {
+    "RaiseTPL": 1, "RestoreTPL": 1, "AllocatePages": 4, "FreePages": 2, "GetMemoryMap": 5, "AllocatePool": 3,
+    "FreePool": 1, "CreateEvent": 5, "SetTimer": 3, "WaitForEvent": 3, "SignalEvent": 1, "CloseEvent": 1,
+    "CheckEvent": 1, "InstallProtocolInterface": 4, "ReinstallProtocolInterface": 4, "UninstallProtocolInterface": 3,
+    "HandleProtocol": 3, "RegisterProtocolNotify": 3, "LocateHandle": 5, "LocateDevicePath": 3,
+    "InstallConfigurationTable": 2, "LoadImage": 6, "StartImage": 3, "Exit": 4, "UnloadImage": 1,
+    "ExitBootServices": 2, "GetNextMonotonicCount": 1, "Stall": 1, "SetWatchdogTimer": 4, "ConnectController": 4,
+    "DisconnectController": 3, "OpenProtocol": 6, "CloseProtocol": 4, "OpenProtocolInformation": 4,
+    "ProtocolsPerHandle": 3, "LocateHandleBuffer": 5, "LocateProtocol": 3, "InstallMultipleProtocolInterfaces": 2,
+    "UninstallMultipleProtocolInterfaces": 2, "CalculateCrc32": 3, "CopyMem": 3, "SetMem": 3, "CreateEventEx": 6,
+    "GetTime": 2, "SetTime": 1, "SetVirtualAddressMap": 4, "ConvertPointer": 2, "GetVariable": 5,
+    "GetNextVariableName": 3, "SetVariable": 5, "GetNextHighMonotonicCount": 1, "ResetSystem": 4,
+    "QueryVariableInfo": 4, "Reset": 1, "ReadKeyStroke": 1, "OutputString": 1, "TestString": 1, "QueryMode": 3,
+    "SetMode": 1, "SetAttribute": 1, "ClearScreen": 0, "SetCursorPosition": 2, "EnableCursor": 1, "LoadFile": 4,
+    "GetInfo": 2, "GetRNG": 3, "GetMemoryAttributes": 3, "SetMemoryAttributes": 3, "ClearMemoryAttributes": 3,
+}  # fmt: skip
+
+
+def test_boot_services_are_where_the_specification_has_them(specification):
+    assert {24 + 8 * i: each and each.name for i, each in enumerate(tables.BOOT_SERVICES)} == specification.boot
+    assert 24 + 8 * len(tables.BOOT_SERVICES) == 376
+
+
+def test_runtime_services_are_where_the_specification_has_them(specification):
+    assert {24 + 8 * i: each.name for i, each in enumerate(tables.RUNTIME_SERVICES)} == specification.runtime
+    assert 24 + 8 * len(tables.RUNTIME_SERVICES) == 136
+
+
+def test_the_system_table(specification):
+    assert {name: SystemTable.offsetof(X86_64, name) for name in specification.system} == specification.system
+    assert (SystemTable.sizeof(X86_64), TableHeader.sizeof(X86_64)) == (120, 24)
+
+
+def test_signatures_and_revision():
+    assert tables.BOOT_SIGNATURE.to_bytes(8, "little") == b"BOOTSERV"
+    assert tables.RUNTIME_SIGNATURE.to_bytes(8, "little") == b"RUNTSERV"
+    assert X86_64.system_table_signature == b"IBI SYST"
+    assert tables.REVISION == 0x0002_0064
+
+
+def test_32_bit_tables(i386):
+    assert TableHeader.sizeof(i386) + 4 * len(tables.BOOT_SERVICES) == 200
+    assert TableHeader.sizeof(i386) + 4 * len(tables.RUNTIME_SERVICES) == 80
+    assert SystemTable.sizeof(i386) == 72
+    assert len(tables.service_table(i386, 1, [0] * 44)) == 200
+
+
+def test_protocols_have_their_slots_in_order(specification):
+    assert {name: tuple(slot.name for slot in each.slots) for name, each in PROTOCOLS.items()} == specification.protocols
+    assert {name: str(each.guid) for name, each in PROTOCOLS.items()} == GUIDS
+
+
+@pytest.mark.parametrize("each", [*TABLE_SERVICES, *METHODS], ids=lambda each: each.name)
+def test_a_declaration_names_its_section(each):
+    assert SECTION.fullmatch(each.spec)
+
+
+@pytest.mark.parametrize("each", IMPLEMENTED, ids=lambda each: each.name)
+def test_a_declaration_says_what_it_does_and_with_what(each):
+    assert each.doc.endswith(".")
+    assert each.returns in ("status", "value", "nothing")
+    assert len(each.parameters) == ARGUMENTS[each.name]
+    for parameter in each.parameters:
+        assert parameter.role in ROLES
+        # A string, a path, a buffer and a list are what they are; everything else has a codec of the vocabulary.
+        assert (parameter.codec is None) == (parameter.role in ("buffer", "text", "path", "pairs"))
+        if parameter.codec is not None:
+            assert parameter.codec.size(X86_64) > 0
+        if parameter.role == "value":
+            assert parameter.codec.size(X86_64) in (1, 2, 4, 8)
+            assert not parameter.optional, "a value can't be left out"
+        assert (parameter.role == "pairs") <= (parameter is each.parameters[-1])
+
+
+@pytest.mark.parametrize("each", PROTOCOLS.values(), ids=lambda each: each.name)
+def test_a_protocol_says_what_it_is(each):
+    assert SECTION.fullmatch(each.spec)
+    assert each.doc
+    for slot in each.slots:
+        if isinstance(slot, Member):
+            assert declarations.codec_of(slot.annotation).size(X86_64) == 8
+
+
+def test_no_gate_serves_two_slots():
+    assert len({id(each) for each in (*TABLE_SERVICES, *METHODS)}) == len(TABLE_SERVICES) + len(METHODS)
+
+
+def test_runtime_properties_name_runtime_services(specification):
+    # Section 4.6.2 numbers them in another order than the table has them.
+    assert sorted(tables.RUNTIME_PROPERTY_BITS) == sorted(specification.runtime.values())
+    assert tables.RUNTIME_PROPERTY_BITS.index("SetVirtualAddressMap") == 7
+    assert tables.RUNTIME_PROPERTY_BITS.index("GetVariable") == 4

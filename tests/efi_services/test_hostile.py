@@ -1,0 +1,328 @@
+"""A payload that means harm: whatever it passes, it gets a status or the run ends; nothing else comes out."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from efi_services import tables
+from efi_services.dispatch import MAX_DEPTH, RunEnds
+from efi_services.service import PROTOCOLS, Service
+from efi_services.status import Status
+
+LAST = (1 << 64) - 1
+SERVICES = [each.name for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVICES) if each is not None]
+METHODS = [(name, slot.name) for name, each in PROTOCOLS.items() for slot in each.slots if isinstance(slot, Service)]
+#: The one service that has to end the run.
+ENDS = {"ResetSystem", "Exit"}
+#: Seconds of the host that one call may take.
+PATIENCE = 2
+
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, 2, 3, 4, 7, 8, 10, 16, 0x20, 0x30, 48, 0x100, 0x200, 0x201, 4096, 1 << 16, 1 << 20]),
+    st.sampled_from([1 << 31, 1 << 32, 1 << 40, 1 << 52, 1 << 63, LAST - 7, LAST, 0x8000_0000, 0x8000_0200]),
+    st.integers(0, LAST),
+)
+#: Places by name: what they are is known when there is a guest.
+PLACES = st.sampled_from([
+    "payload", "event", "timer", "notify", "polled", "pool", "pages", "system", "boot", "first", "last", "behind",
+    "text", "guid", "path", "number", "gate", "function", "handle", "interface", "image", "driver", "key",
+])  # fmt: skip
+ARGUMENTS = st.lists(st.one_of(PLACES, st.tuples(PLACES, st.integers(-16, 16)), NUMBERS), min_size=7, max_size=7)
+CALLS = st.one_of(
+    st.sampled_from(SERVICES).filter(lambda name: name not in ENDS),
+    st.sampled_from(METHODS),
+)
+
+
+class Places:
+    """A guest in the middle of its life, and what it may point at."""
+
+    def __init__(self, guest, specification):
+        guest.start()
+        self.guest = guest
+        end = specification.base + specification.size
+        pool, pages, key = guest.room(), guest.put(0), guest.room()
+        guest.call("AllocatePool", 2, 64, pool)
+        guest.call("AllocatePages", 0, 2, 4, pages)
+        event = guest.event()
+        timer = guest.event(0x8000_0000)
+        guest.call("SetTimer", timer, 1, 1)
+        guest.call("RegisterProtocolNotify", guest.put(b"g" * 16), event, key)
+        guid = guest.put(specification_guid())
+        image = guest.image(name="any")
+        driver = guest.load(lambda *_: 0, name="driver", subsystem=11)
+        guest.call("StartImage", driver, 0, 0)
+        self.known = {
+            "payload": guest.payload,
+            "event": event,
+            "timer": timer,
+            "notify": guest.event(0x200, 8, lambda *_: 0),
+            "polled": guest.event(0x100, 8, lambda event, *_: guest.call("SignalEvent", event)),
+            "pool": guest.u64(pool),
+            "pages": guest.u64(pages),
+            "system": guest.firmware.system_table,
+            "boot": guest.boot_table,
+            "first": specification.base,
+            "last": end - 8,
+            "behind": end,
+            "text": guest.put("SecureBoot"),
+            "guid": guid,
+            "path": guest.put(b"\4\4\6\0a\0\x7f\xff\4\0"),
+            "number": guest.put(64),
+            "gate": guest.services["Stall"],
+            "function": guest.function(lambda *_: 0),
+            "handle": next(iter(guest.firmware.handles)),
+            "interface": next(iter(guest.firmware.interfaces)),
+            "image": guest.put(image.file),
+            "driver": driver,
+            "key": guest.u64(key),
+        }
+
+    def value(self, given):
+        if isinstance(given, int):
+            return given
+        if isinstance(given, tuple):
+            return self.known[given[0]] + given[1] & LAST
+        return self.known[given]
+
+    def call(self, name, given):
+        """Make the call; only the end of the run may come out. Gives whether it has ended."""
+        guest = self.guest
+        arguments = [self.value(each) for each in given]
+        began = time.process_time()
+        try:
+            if isinstance(name, tuple):
+                protocol, method = name
+                ours = [at for at, each in guest.firmware.interfaces.items() if each.protocol.name == protocol]
+                gate = self.gates[name]
+                guest.call_at(gate, ours[0] if ours else 0, *arguments[1:])
+            else:
+                guest.call(name, *arguments)
+        except RunEnds as ended:
+            assert ended.kind in ("fault", "budget", "reset", "exited", "returned")
+            guest.firmware.dispatcher.abandon()
+            return True
+        finally:
+            assert time.process_time() - began < PATIENCE
+        return False
+
+    @property
+    def gates(self):
+        guest, found = self.guest, {}
+        for at, instance in guest.firmware.interfaces.items():
+            for i, slot in enumerate(instance.protocol.slots):
+                found[instance.protocol.name, slot.name] = guest.firmware._gate_of.get(id(slot), 0)
+                assert at + 8 * i
+        return found
+
+
+def specification_guid():
+    return bytes.fromhex("61dfe48bca93d211aa0d00e098032b8c")
+
+
+def play(places, name, given):
+    """Call, and let the function addresses that a guest made up lead nowhere."""
+    try:
+        return places.call(name, given)
+    except AssertionError as wrong:
+        # The guest asked for a function to be called where there is none: the CPU would fault there.
+        if "where nothing is" in str(wrong):
+            return True
+        raise
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *METHODS], ids=str)
+def test_any_arguments(power_on, specification, name):
+    @settings(max_examples=20)
+    @given(ARGUMENTS)
+    def check(given):
+        play(Places(power_on(initrd=b"initrd"), specification), name, given)
+
+    check()
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(CALLS, ARGUMENTS), max_size=30))
+def test_any_sequence_of_calls(power_on, specification, calls):
+    places = Places(power_on(initrd=b"initrd"), specification)
+    for name, given in calls:
+        if play(places, name, given):
+            break
+    else:
+        # The firmware is still whole.
+        assert [each.status for each in places.guest.observer.ended if each.status == ""] == []
+        sizes = [each.end - each.start for each in places.guest.firmware.memory_map]
+        assert sum(sizes) == specification.size
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("wild", [0x10, 0xFFFF_F000, LAST, LAST - 7, 1 << 47, 1 << 63])
+def test_the_same_wild_pointer_everywhere(guest, name, wild):
+    began = time.process_time()
+    try:
+        result = guest.call(name, *[wild] * 7)
+    except RunEnds as ended:
+        assert ended.kind in ("fault", "reset")
+    else:
+        assert isinstance(result, int)
+    assert time.process_time() - began < PATIENCE
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_but_null(guest, name):
+    try:
+        guest.call(name, *[0] * 7)
+    except RunEnds as ended:
+        assert name == "ResetSystem"
+        assert ended.kind == "reset"
+
+
+class TestSizes:
+    """Arguments that ask for more than any host has."""
+
+    @pytest.mark.parametrize("size", [1 << 33, 1 << 62, LAST])
+    @pytest.mark.parametrize("service", ["CopyMem", "SetMem", "CalculateCrc32"])
+    def test_memory(self, guest, specification, service, size):
+        start, out = specification.scratch_end, guest.room()
+        arguments = {
+            "CopyMem": (start, start + 8, size),
+            "SetMem": (start, size, 0),
+            "CalculateCrc32": (start, size, out),
+        }
+        before = bytes(guest.memory.data)
+        with pytest.raises(RunEnds) as ended:
+            guest.call(service, *arguments[service])
+        assert ended.value.kind == "fault"
+        stack = guest.cpu.registers["rsp"] - specification.base
+        assert guest.memory.data[: stack - 0x100] == before[: stack - 0x100]
+        assert guest.memory.data[specification.scratch_end - specification.base :] == before[
+            specification.scratch_end - specification.base :
+        ]
+
+    def test_exit_data(self, guest):
+        handle = guest.load(lambda image, *_: guest.call("Exit", image, Status.ABORTED, LAST, 0x20_0000), name="child")
+        # No pool is that large: Exit says so and returns, and so does the image.
+        assert guest.call("StartImage", handle, 0, 0) == Status.OUT_OF_RESOURCES
+
+    def test_a_timer_that_ticks_while_time_jumps(self, guest):
+        ran = []
+        timer = guest.event(0x8000_0200, 8, lambda *_: ran.append(1))
+        guest.call("SetTimer", timer, 1, 0)
+        guest.call("RaiseTPL", 16)
+        guest.call("Stall", LAST)
+        assert ran == []
+        guest.call("RestoreTPL", 4)
+        assert ran == [1]
+
+    def test_many_small_allocations(self, guest):
+        out = guest.room()
+        began = time.process_time()
+        while guest.call("AllocatePool", 2, 2000, out) == Status.SUCCESS:
+            pass
+        assert guest.call("AllocatePages", 0, 2, 1, out) == Status.OUT_OF_RESOURCES
+        # The firmware itself needs no memory to go on.
+        assert guest.call("FreePool", guest.u64(out)) in (Status.SUCCESS, Status.INVALID_PARAMETER)
+        guest.call("Stall", 1)
+        assert time.process_time() - began < PATIENCE
+
+    def test_without_memory_every_service_still_answers(self, guest):
+        child = guest.load(name="child")
+        out, guid, path = guest.room(), guest.put(b"n" * 16), guest.put(guest.put(b"\x7f\xff\4\0"))
+        for size in (1 << 20, 1 << 12, 1 << 8, 8):
+            while guest.call("AllocatePool", 4, size, out) == Status.SUCCESS:
+                pass
+            while guest.call("AllocatePool", 6, size, out) == Status.SUCCESS:
+                pass
+        full = Status.OUT_OF_RESOURCES
+        handles = list(guest.firmware.handles)
+        assert guest.call("CreateEvent", 0, 0, 0, 0, out) == full
+        assert guest.call("InstallProtocolInterface", guest.put(0), guid, 0, 1) == full
+        assert guest.call("InstallMultipleProtocolInterfaces", guest.put(0), guid, 1, 0) == full
+        assert guest.call("LocateHandleBuffer", 0, 0, 0, guest.room(), out) == full
+        assert guest.call("ProtocolsPerHandle", guest.payload, out, guest.room()) == full
+        assert guest.call("RegisterProtocolNotify", guid, guest.firmware.console and event_of(guest), out) == full
+        assert guest.call("LocateDevicePath", guid, path, out) == Status.NOT_FOUND
+        assert list(guest.firmware.handles) == handles
+        assert guest.call("StartImage", child, 0, 0) == Status.SUCCESS
+        guest.exit_boot_services()
+
+
+def event_of(guest):
+    """The console's event, which is there without being made."""
+    return guest.u64(guest.u64(guest.firmware.system_table + 48) + 16)
+
+
+class TestNesting:
+    """Functions that call back for ever."""
+
+    def test_a_notification_that_lowers_its_level(self, guest):
+        count = 0
+
+        def again(event, *_):
+            nonlocal count
+            count += 1
+            guest.call("RestoreTPL", 4)
+            guest.call("SignalEvent", event)
+
+        event = guest.event(0x200, 8, again)
+        with pytest.raises(RunEnds, match="nested"):
+            guest.call("SignalEvent", event)
+        assert count == MAX_DEPTH - 1
+        guest.firmware.dispatcher.abandon()
+        assert [each.status for each in guest.observer.ended[-count:]] == [None] * count
+
+    def test_images_that_start_images(self, guest):
+        depth = 0
+
+        def main(*_):
+            nonlocal depth
+            depth += 1
+            return guest.call("StartImage", guest.load(main, name="again", size=0x1000), 0, 0)
+
+        with pytest.raises(RunEnds, match="nested"):
+            main()
+        assert depth == MAX_DEPTH
+
+    def test_an_unload_function_that_unloads_for_ever(self, guest):
+        handle = guest.load(name="driver", subsystem=11)
+        guest.call("StartImage", handle, 0, 0)
+        at = guest.firmware.images.get(handle).interface
+        unload = guest.function(lambda image, *_: guest.call("UnloadImage", image))
+        guest.memory.write(at + 88, unload.to_bytes(8, "little"))
+        with pytest.raises(RunEnds, match="nested"):
+            guest.call("UnloadImage", handle)
+
+    def test_a_way_out_of_the_deepest_place(self, guest):
+        depth = 0
+
+        def again(event, *_):
+            nonlocal depth
+            depth += 1
+            if depth == MAX_DEPTH - 4:
+                guest.call("Exit", child, Status.ABORTED, 0, 0)
+            guest.call("RestoreTPL", 4)
+            guest.call("SignalEvent", event)
+
+        event = guest.event(0x200, 8, again)
+        child = guest.load(lambda *_: guest.call("SignalEvent", event), name="child")
+        assert guest.call("StartImage", child, 0, 0) == Status.ABORTED
+        assert guest.call("CloseEvent", event) == Status.SUCCESS
+
+
+def test_handles_that_the_guest_frees_itself(guest):
+    """On a real machine this is a way to a crash; here it may not be more than that."""
+    event = guest.event(0x8000_0200, 8, lambda *_: 0)
+    guest.call("SetTimer", event, 1, 1)
+    assert guest.call("FreePool", event) == Status.SUCCESS
+    again = guest.event(0x8000_0000)
+    assert guest.call("SignalEvent", again) == Status.SUCCESS
+    guest.call("CloseEvent", again)
+    guest.call("CloseEvent", event)
+    guest.call("Stall", 1000)
+    handle = guest.put(0)
+    guest.call("InstallProtocolInterface", handle, guest.put(b"g" * 16), 0, 1)
+    assert guest.call("FreePool", guest.u64(handle)) == Status.SUCCESS
+    guest.call("UninstallProtocolInterface", guest.u64(handle), guest.put(b"g" * 16), 1)
+    guest.exit_boot_services()
