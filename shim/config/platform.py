@@ -13,6 +13,7 @@ from uuid import UUID
 
 import tomli_w
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -59,6 +60,14 @@ Size = Annotated[
 ]
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """A time without a zone is UTC: it must not depend on the host's."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
 class Model(BaseModel):
     """What all parts have in common: no unknown keys, no changes afterwards."""
 
@@ -98,7 +107,7 @@ class FirmwareSettings(Model):
 
     vendor: str = Field(default="efi-shim", max_length=200)
     revision: int = Field(default=0x10000, ge=0, lt=1 << 32)
-    start_time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    start_time: Moment = datetime(2026, 1, 1, tzinfo=UTC)
     stack: Size = 256 << 10
     console: bool = True
     rng: bool = True
@@ -235,7 +244,7 @@ def _fill_in(data: dict[str, object], folder: Path | None) -> None:
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):
                 continue
-            if isinstance(each.get("file"), str) and folder is not None:
+            if isinstance(each.get("file"), str) and "data" not in each and folder is not None:
                 each["data"] = _read(folder / each.pop("file"), MAX_BLOB).hex()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
 from shim.handoff import x86
+from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +65,8 @@ def save_ram(folder: Path, ram: Ram) -> None:
         target.mkdir(exist_ok=True)
         free = shutil.disk_usage(target).free
         pages = list(ram.used_pages())
-        if len(pages) * 4096 > free:
-            raise UnreadableError(f"{target}: no room for {len(pages) * 4096} bytes of RAM")
+        if len(pages) * PAGE > free:
+            raise UnreadableError(f"{target}: no room for {len(pages) * PAGE} bytes of RAM")
         base = ram.ranges[0][0]
         with (target / "ram.bin").open("wb") as file:
             for address, page in pages:
@@ -90,7 +91,8 @@ def _boot_params(ram: Ram, address: int) -> dict[str, Any] | None:
 
 
 def _text_at(ram: Ram, address: int) -> str | None:
-    for size in (_MAX_COMMAND_LINE, 1):
+    # It may lie in the last page of memory.
+    for size in (_MAX_COMMAND_LINE, PAGE - address % PAGE):
         try:
             return bytes(ram.view(address, size)).split(b"\0")[0].decode("utf-8", "replace")
         except MemoryFault:

@@ -30,7 +30,7 @@ _PERMISSIONS = _PRESENT | _WRITE | _NX | _KNOWN | _LAZY
 def table_bytes(ranges: tuple[tuple[int, int], ...]) -> int:
     """Room that the tables of an identity map of *ranges* can ever need."""
     large = sum(-(-end // LARGE) - start // LARGE for start, end in ranges)
-    top = max(end for _, end in ranges)
+    top = max((end for _, end in ranges), default=0)
     return (1 + -(-top // (512 << 30)) + -(-top // (1 << 30)) + large) * PAGE
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from shim.config.run import SCHEMA, RunReport
 from shim.errors import UnreadableError
@@ -45,11 +45,17 @@ class RunFolder:
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
+        except RecursionError:
+            raise UnreadableError(f"{path}: nested too deeply") from None
         except (OSError, ValueError) as error:
             raise UnreadableError(f"{path}: {error}") from None
         if not isinstance(found, dict):
             raise UnreadableError(f"{path}: no JSON object")
         return found
+
+
+class _Versioned(BaseModel):
+    schema_: str = Field(alias="schema")
 
 
 def open_run(path: Path) -> RunFolder:
@@ -61,11 +67,12 @@ def open_run(path: Path) -> RunFolder:
         why = error.strerror if isinstance(error, OSError) else "not text"
         raise UnreadableError(f"{file}: {why}; is this a run folder?") from None
     try:
-        report = RunReport.model_validate_json(text)
+        # First of all: a later version's description may differ in everything else.
+        schema = _Versioned.model_validate_json(text).schema_
+        if schema != SCHEMA:
+            raise UnreadableError(f"{file}: of schema {schema}, this version reads {SCHEMA}")
+        return RunFolder(path, RunReport.model_validate_json(text))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(each) for each in first["loc"])
-        raise UnreadableError(f"{file}: {where}: {first['msg']}") from None
-    if report.schema_ != SCHEMA:
-        raise UnreadableError(f"{file}: of schema {report.schema_}, this version reads {SCHEMA}")
-    return RunFolder(path, report)
+        where = "".join(f"{each}." for each in first["loc"]).rstrip(".")
+        raise UnreadableError(": ".join(filter(None, (str(file), where, first["msg"])))) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from shim.report.text import plain
 
@@ -51,7 +51,7 @@ class Live:
 
     def say(self, text: str) -> None:
         """A line of progress."""
-        self._console.print(escape(plain(text)), style="dim", soft_wrap=True)
+        self._console.print(Text(plain(text)), style="dim", soft_wrap=True)
 
     def console(self, text: str) -> None:
         """The guest printed; shown line by line."""
@@ -75,12 +75,12 @@ class Live:
         if self._console.quiet:
             return
         self._console.print(summary_table(report))
-        self._console.print(f"run folder: {escape(plain(str(folder)))}", soft_wrap=True)
+        self._console.print(Text(f"run folder: {plain(str(folder))}"), soft_wrap=True)
 
     def _print_line(self, line: str) -> None:
         self._lines += 1
         if self._lines <= _SHOWN_LINES:
-            self._console.print(f"[dim]│[/dim] {escape(plain(line))}", soft_wrap=True)
+            self._console.print(Text.assemble(("│", "dim"), " ", plain(line)), soft_wrap=True)
 
 
 def summary_table(report: RunReport) -> Table:
@@ -90,7 +90,7 @@ def summary_table(report: RunReport) -> Table:
     table.add_column(overflow="fold")
 
     def add(name: str, value: Any) -> None:
-        table.add_row(name, escape(plain(str(value))))
+        table.add_row(name, Text(plain(str(value))))
 
     payload, outcome, memory = report.payload, report.outcome, report.memory
     add("payload", f"{payload.name}, {payload.kind} for {payload.machine}")
@@ -98,10 +98,10 @@ def summary_table(report: RunReport) -> Table:
         add("version", payload.version)
     add("sha256", payload.sha256)
     ends = outcome.kind + (f" {outcome.status}" if outcome.status else "")
-    detail = f": {escape(plain(outcome.detail))}" if outcome.detail else ""
+    detail = f": {plain(outcome.detail)}" if outcome.detail else ""
     bad = outcome.status not in (None, "EFI_SUCCESS")
     colour = "red" if bad else _COLOURS.get(outcome.kind, "red")
-    table.add_row("outcome", f"[{colour}]{escape(ends)}[/{colour}]{detail}")
+    table.add_row("outcome", Text.assemble((plain(ends), colour), detail))
     if report.handoff.entry is not None:
         add("kernel entry", f"{report.handoff.entry:#x}, entered from {report.handoff.entered_from:#x}")
     add("boot services", "exited" if report.boot_services_exited else "still there at the end")

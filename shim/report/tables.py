@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from efi_services.guids import name_of
 from efi_services.memory_map import MemoryType
@@ -15,9 +15,11 @@ from shim.errors import UnreadableError
 from shim.report.live import summary_table
 from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
+from shim.trace.tables import CALLS, REGIONS, TOUCHED
 
 if TYPE_CHECKING:
     from shim.report.folder import RunFolder
+    from shim.trace.tables import Table as Definition
 
 
 _GUID_LENGTH = 36
@@ -31,7 +33,7 @@ def show_summary(run: RunFolder, _limit: int) -> None:
 def show_calls(run: RunFolder, limit: int) -> None:
     """The service calls, nested as they happened."""
     table = _table("seq", "caller", "call", "status")
-    for row in _rows(run, "calls", limit):
+    for row in _rows(run, CALLS, limit):
         name = f"{row['protocol']}.{row['service']}" if row["protocol"] else row["service"]
         arguments = _spoken(row["arguments"])
         results = _spoken(row["results"])
@@ -43,7 +45,7 @@ def show_calls(run: RunFolder, limit: int) -> None:
 def show_regions(run: RunFolder, limit: int) -> None:
     """Who owned which bytes."""
     table = _table("start", "end", "kind", "owner", "name", "from call", "to call", "read", "written")
-    for row in sorted(_rows(run, "regions", 0), key=lambda each: (each["start"], each["id"]))[: limit or None]:
+    for row in sorted(_rows(run, REGIONS, 0), key=lambda each: (each["start"], each["id"]))[: limit or None]:
         counts = [row[each] if row[each] is not None else "-" for each in ("bytes_read", "bytes_written")]
         _add(
             table,
@@ -63,9 +65,9 @@ def show_accesses(run: RunFolder, limit: int) -> None:
     """Memory accesses by region and direction."""
     if run.report.accesses.level != "exact":
         raise UnreadableError(f"{run.path}: made with --trace calls, so no accesses were recorded; use --trace exact")
-    regions = {row["id"]: row for row in _rows(run, "regions", 0)}
+    regions = {row["id"]: row for row in _rows(run, REGIONS, 0)}
     sums: dict[tuple[int, str, bool], list[int]] = {}
-    for row in _rows(run, "touched", 0):
+    for row in _rows(run, TOUCHED, 0):
         entry = sums.setdefault(
             (row["region"], row["origin"], row["write"]), [0, 0, row["first_call"], row["last_call"]]
         )
@@ -131,15 +133,26 @@ def _readable(state: dict[str, Any]) -> dict[str, object]:
     return shown
 
 
-def _rows(run: RunFolder, name: str, limit: int) -> list[dict[str, Any]]:
-    table = run.table(name)
+def _rows(run: RunFolder, definition: Definition, limit: int) -> list[dict[str, Any]]:
+    """Rows in the order of the first column: the file is so in each of its batches only."""
+    import pyarrow as pa
+
+    names = [column.name for column in definition.columns]
+    try:
+        table = run.table(definition.name).select(names).cast(definition.schema()).sort_by(names[0])
+    except (KeyError, pa.ArrowException) as error:
+        raise UnreadableError(f"{run.path}: table {definition.name}: {error.args[0]}") from None
     rows: list[dict[str, Any]] = (table.slice(0, limit) if limit else table).to_pylist()
     return rows
 
 
 def _spoken(text: str) -> str:
     """A JSON object as a person would write it: GUIDs by their names, nothing of what is NULL."""
-    return ", ".join(f"{name}={_named(value)}" for name, value in json.loads(text).items() if value is not None)
+    try:
+        values = json.loads(text).items()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return text
+    return ", ".join(f"{name}={_named(value)}" for name, value in values if value is not None)
 
 
 def _named(value: object) -> object:
@@ -159,4 +172,4 @@ def _table(*columns: str) -> Table:
 
 
 def _add(table: Table, *values: object) -> None:
-    table.add_row(*(escape(one_line(str(value))) for value in values))
+    table.add_row(*(Text(one_line(str(value))) for value in values))

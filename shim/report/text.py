@@ -17,7 +17,7 @@ def one_line(text: str) -> str:
 
 def stdout_console() -> Console:
     """For tables on stdout: as wide as the terminal, and without folding where the reader is another program."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = 100_000
     return console

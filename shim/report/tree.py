@@ -41,9 +41,12 @@ def _write_rows(rows: Sequence[dict[str, Any]], indent: int) -> None:
 
 
 def _is_simple(value: object) -> bool:
-    return not isinstance(value, dict) and not (
-        isinstance(value, list) and any(isinstance(each, dict) for each in value)
-    )
+    match value:
+        case dict():
+            return not value
+        case list():
+            return not any(isinstance(each, dict) for each in value)
+    return True
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from efi_services import platform as firmware_platform
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from shim.config.platform import Platform
 
 Span = tuple[int, int]
+#: The lower half of what four-level page tables can map; the upper half is the kernel's.
+_ADDRESSES = 1 << 47
 
 
 def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
@@ -28,17 +31,16 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
     if memory.size > low:
         ram.append((memory.high_base, memory.high_base + memory.size - low))
     holes = [(each.start, each.start + each.size) for each in memory.holes]
+    kept = [(each.start, each.start + each.size) for each in memory.reserved]
+    _check(ram, holes, kept)
     unmapped = [(each.start, each.start + each.size) for each in memory.reserved if not each.mapped]
     mapped = tuple(_subtract(ram, holes + unmapped))
     room = Layout.firmware_bytes(mapped)
-    top = _place(ram, holes, room)
-    try:
-        reserved = [
-            Range(each.start, each.start + each.size, MemoryType[each.type], RAM, Owner.FIRMWARE)
-            for each in memory.reserved
-        ]
-    except KeyError as error:
-        raise UsageError(f"platform {platform.name}: there is no memory type {error}") from None
+    top = _place(ram, holes + kept, room)
+    reserved = [
+        Range(each.start, each.start + each.size, _memory_type(each.type), RAM, Owner.FIRMWARE)
+        for each in memory.reserved
+    ]
     reserved.append(Range(top, top + room, MemoryType.BootServicesData, RAM, Owner.FIRMWARE))
     taken = [(each.start, each.end) for each in reserved]
     free = [Range(start, end, MemoryType.ConventionalMemory, RAM) for start, end in _subtract(ram, holes + taken)]
@@ -53,7 +55,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         start_time=int(settings.start_time.timestamp()),
         variables=_variables(platform),
         tables=tuple(
-            firmware_platform.ConfigurationTable(each.vendor, each.content, MemoryType[each.type])
+            firmware_platform.ConfigurationTable(each.vendor, each.content, _memory_type(each.type))
             for each in platform.tables
         ),
         acpi=tuple(each.content for each in platform.acpi),
@@ -72,9 +74,32 @@ def _variables(platform: Platform) -> tuple[Variable, ...]:
     return (*(each for each in state if (each.name, each.vendor) not in named), *own)
 
 
-def _place(ram: list[Span], holes: list[Span], room: int) -> int:
-    """Where the firmware's own tables go: the top of low RAM."""
-    for start, end in reversed(_subtract(ram[:1], holes)):
+def _memory_type(name: str) -> MemoryType:
+    try:
+        return MemoryType[name]
+    except KeyError:
+        raise UsageError(f"there is no memory type {name!r}") from None
+
+
+def _check(ram: list[Span], holes: list[Span], reserved: list[Span]) -> None:
+    """Refuse what is no memory map: pieces of pages, RAM over RAM, reservations of what is no RAM."""
+    for start, end in (*ram, *holes, *reserved):
+        if start % PAGE or end % PAGE or not 0 <= start < end <= _ADDRESSES:
+            raise UsageError(f"memory {start:#x}..{end:#x}: give whole pages below {_ADDRESSES:#x}")
+    for (_, end), (start, _) in pairwise(ram):
+        if start < end:
+            raise UsageError(f"memory goes on at {start:#x}, where there is some already")
+    for (_, end), (start, _) in pairwise(sorted(reserved)):
+        if start < end:
+            raise UsageError(f"memory at {start:#x} is reserved twice")
+    left = _subtract(reserved, _subtract(ram, holes))
+    if left:
+        raise UsageError(f"memory {left[0][0]:#x}..{left[0][1]:#x} is reserved, and there is none")
+
+
+def _place(ram: list[Span], taken: list[Span], room: int) -> int:
+    """Where the firmware's own tables go: the top of what is free of low RAM."""
+    for start, end in reversed(_subtract(ram[:1], taken)):
         if end - start > room:
             return (end - room) & -PAGE
     raise UsageError("the platform's memory has no room for the firmware")

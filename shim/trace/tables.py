@@ -42,7 +42,7 @@ class Table:
 
 CALLS = Table(
     "calls",
-    "Every call of a firmware service, in the order in which they began.",
+    "Every call of a firmware service; seq is the order in which they began.",
     (
         Column("seq", "uint64", "number of the call, from 0"),
         Column("parent", "uint64", "the call during which the firmware let the calling code run; null at the top"),

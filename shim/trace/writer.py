@@ -39,7 +39,10 @@ class TableWriter:
     def close(self) -> None:
         """Write what is left; the file is readable from now on."""
         self._write()
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OSError as error:
+            raise UnreadableError(f"{self._path}: {error}") from None
 
     def _write(self) -> None:
         import pyarrow as pa

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import struct
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ from efi_services.firmware import Firmware, Ports
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
 from efi_services.platform import Platform
 from efi_services.ports import Access, MemoryFault, Segment
+from efi_services.status import EfiError
 
 settings.register_profile(
     "firmware", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -82,7 +82,7 @@ class FakeMemory:
         self.bytes_read = self.bytes_written = 0
 
     def _at(self, address, size, *, write):
-        if not (BASE <= address and address + size <= BASE + SIZE):
+        if not (address >= BASE and address + size <= BASE + SIZE):
             raise MemoryFault(address, size, write=write)
         return address - BASE
 
@@ -187,7 +187,7 @@ class FakeImage:
     def file(self):
         return b"MZ" + self.name.encode()
 
-    def place(self, base):
+    def place(self, _base):
         if self.place_fails:
             raise ValueError("it can't lie there")
         return self.file.ljust(0x1000, b"h") + b"\x90" * 0x1000 + b"d" * 0x800
@@ -248,7 +248,7 @@ class Guest:
     reader: FakeReader
     observer: FakeObserver
     free: int = BASE + PAGE
-    functions: dict[int, Callable] = field(default_factory=dict)
+    functions: dict = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
     payload: int = 0
 
@@ -480,6 +480,19 @@ def i386():
         stack_arguments=4, shadow=0, stack_alignment=16, preserved=("ebx", "esi", "edi", "ebp"),
         return_instruction=b"\xc3",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def attempt():
+    """Calls a function; gives its result, or None and the status with which it refused."""
+
+    def call(function, *arguments, **options):
+        try:
+            return function(*arguments, **options), None
+        except EfiError as refusal:
+            return None, refusal.status
+
+    return call
 
 
 @pytest.fixture(scope="session")

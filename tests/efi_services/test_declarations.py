@@ -71,7 +71,8 @@ def test_32_bit_tables(i386):
 
 
 def test_protocols_have_their_slots_in_order(specification):
-    assert {name: tuple(slot.name for slot in each.slots) for name, each in PROTOCOLS.items()} == specification.protocols
+    found = {name: tuple(slot.name for slot in each.slots) for name, each in PROTOCOLS.items()}
+    assert found == specification.protocols
     assert {name: str(each.guid) for name, each in PROTOCOLS.items()} == GUIDS
 
 

@@ -138,14 +138,15 @@ def test_a_return_that_nothing_waits_for(power_on):
 def test_a_stack_where_no_memory_is(guest, stack):
     event = guest.event(NOTIFY_SIGNAL, CALLBACK, lambda *_: 0)
     guest.cpu.registers.update(rsp=stack, rcx=event, rdx=0, r8=0, r9=0)
+    # The first has room for its return address, but not for the call of the function.
+    service = "SignalEvent" if stack == 0x10_0000 else "CreateEventEx"
     with pytest.raises(RunEnds) as ended:
-        guest.firmware.dispatcher.enter(guest.services["SignalEvent"])
-        guest.firmware.dispatcher.enter(guest.services["CreateEventEx"])
+        guest.firmware.dispatcher.enter(guest.services[service])
     assert ended.value.kind == "fault"
 
 
 def test_a_wild_pointer_ends_the_run_and_the_call_is_recorded(guest):
-    with pytest.raises(RunEnds, match="GetNextMonotonicCount.*write of 8 bytes at 0x123") as ended:
+    with pytest.raises(RunEnds, match=r"GetNextMonotonicCount.*write of 8 bytes at 0x123") as ended:
         guest.call("GetNextMonotonicCount", 0x123)
     assert ended.value.kind == "fault"
     assert last(guest, "GetNextMonotonicCount").status is None
@@ -178,11 +179,20 @@ def test_functions_nested_too_deep(guest):
 
 def test_a_service_that_is_gone(guest):
     guest.exit_boot_services()
-    for name in ("AllocatePool", "RaiseTPL", "CopyMem", "ExitBootServices"):
-        assert guest.call(name, guest.payload, 0, 0) == Status.UNSUPPORTED
-    kinds = {kind for kind, _ in guest.observer.findings}
-    assert kinds == {"boot-service-after-exit"}
-    assert len(guest.observer.findings) == 4
+    out, used = guest.put(b"untouched"), guest.firmware.memory_map.used
+    calls = {
+        "AllocatePool": (DATA, 8, out),
+        "RaiseTPL": (NOTIFY,),
+        "CopyMem": (out, guest.payload, 8),
+        "ExitBootServices": (guest.payload, 0),
+        "ConnectController": (guest.payload, 0, 0, 0),
+    }
+    for name, arguments in calls.items():
+        assert guest.call(name, *arguments) == Status.UNSUPPORTED
+    assert [kind for kind, _ in guest.observer.findings] == ["boot-service-after-exit"] * len(calls)
+    assert guest.bytes_at(out, 9) == b"untouched"
+    assert guest.firmware.events.tpl == APPLICATION
+    assert guest.firmware.memory_map.used == used
 
 
 def test_a_method_that_is_gone(guest):

@@ -16,7 +16,6 @@ def test_gates_can_be_executed_and_nothing_else(guest):
         assert guest.firmware.memory_map.at(start).type is guest.firmware.memory_map.at(end - 1).type is kind
         assert set(guest.bytes_at(start, end - start)) == {0xC3, 0xCC}
     assert runtime[0] <= guest.firmware.dispatcher.return_gate < runtime[1]
-    assert not any(start <= each < end for each in guest.services.values() for start, end in [(0, boot[0])])
 
 
 def test_what_the_firmware_owns_the_guest_cannot_free(guest):
@@ -43,9 +42,6 @@ def test_regions_never_overlap(guest):
         for other in living:
             assert end <= other[0] or other[1] <= start, (name, other[2])
         living.append((start, end, name))
-    assert {"system table", "boot services table", "GUID"} - {name.split(" ")[0] for *_, name in living} <= {
-        "system table", "boot services table", "GUID",
-    }  # fmt: skip
     assert {"system table", "boot services table", "handle"} <= {name for *_, name in living}
 
 
@@ -53,8 +49,9 @@ def test_two_machines_are_the_same(power_on):
     def life():
         guest = power_on()
         guest.start()
-        for service in ("AllocatePool", "LocateHandle", "GetMemoryMap"):
-            guest.call(service, 2, 100, guest.room(), guest.room(), guest.room())
+        guest.call("AllocatePool", 2, 100, guest.room())
+        guest.event(0x200, 8, lambda *_: guest.call("Stall", 5))
+        guest.call("LocateHandle", 0, 0, 0, guest.put(0x100), guest.room(0x100))
         guest.exit_boot_services()
         return guest
 

@@ -267,6 +267,15 @@ INTERFACES = st.integers(1, 3)
 ATTRIBUTES = st.sampled_from([1, 2, 4, 8, 0x10, 0x20, 0x30])
 
 
+def status_of(function, *arguments):
+    """The status with which it refuses, if it does."""
+    try:
+        function(*arguments)
+    except EfiError as refusal:
+        return refusal.status
+    return None
+
+
 class Model(RuleBasedStateMachine):
     """The database beside dictionaries: what is on each handle, and how often what is open."""
 
@@ -295,14 +304,12 @@ class Model(RuleBasedStateMachine):
     def uninstall(self, number, guid, interface):
         handle = self.pick(number)
         open_here = {key: each for key, each in self.opened.items() if key[:2] == (handle, guid)}
-        try:
-            self.real.uninstall(handle, guid, interface)
-        except EfiError as error:
-            in_use = any(key[4] & 0x38 for key in open_here)
-            right = self.model.get(handle, {}).get(guid) == interface
-            assert (error.status is Status.ACCESS_DENIED) == (right and in_use)
-            assert in_use or not right
-        else:
+        in_use = any(key[4] & 0x38 for key in open_here)
+        right = self.model.get(handle, {}).get(guid) == interface
+        refusal = status_of(self.real.uninstall, handle, guid, interface)
+        assert (refusal is Status.ACCESS_DENIED) == (right and in_use)
+        assert (refusal is None) == (right and not in_use)
+        if refusal is None:
             assert self.model[handle].pop(guid) == interface
             for key in open_here:
                 del self.opened[key]
@@ -314,22 +321,16 @@ class Model(RuleBasedStateMachine):
     @rule(numbers=st.tuples(*[st.integers(0, 9)] * 3), guid=GUIDS, attributes=ATTRIBUTES)
     def open(self, numbers, guid, attributes):
         handle, agent, controller = map(self.pick, numbers)
-        try:
-            interface = self.real.open(handle, guid, agent, controller, attributes)
-        except EfiError as error:
-            if error.status is Status.UNSUPPORTED:
-                assert guid not in self.model[handle]
-            elif error.status is Status.INVALID_PARAMETER:
-                assert attributes == BY_CHILD_CONTROLLER
-                assert handle == controller
-            else:
-                assert any(key[:2] == (handle, guid) and key[4] & 0x30 for key in self.opened)
-                assert attributes & 0x30
-        else:
-            assert interface == self.model[handle][guid]
-            if attributes != TEST_PROTOCOL:
-                key = handle, guid, agent, controller, attributes
-                self.opened[key] = self.opened.get(key, 0) + 1
+        refusal = status_of(self.real.open, handle, guid, agent, controller, attributes)
+        itself = attributes == BY_CHILD_CONTROLLER and handle == controller
+        assert (refusal is Status.INVALID_PARAMETER) == itself
+        if not itself:
+            assert (refusal is Status.UNSUPPORTED) == (guid not in self.model[handle])
+        taken = attributes & 0x30 and any(key[:2] == (handle, guid) and key[4] & 0x30 for key in self.opened)
+        assert (refusal in (Status.ACCESS_DENIED, Status.ALREADY_STARTED)) == bool(taken)
+        if refusal is None and attributes != TEST_PROTOCOL:
+            key = handle, guid, agent, controller, attributes
+            self.opened[key] = self.opened.get(key, 0) + 1
 
     @precondition(lambda self: self.opened)
     @rule(number=st.integers(0, 99))

@@ -142,7 +142,7 @@ def test_memory_for_the_image_but_not_for_its_handle(guest):
 def test_the_payload_returns(power_on):
     guest = power_on()
     guest.start()
-    with pytest.raises(RunEnds, match="payload.efi returned with EFI_LOAD_ERROR") as ended:
+    with pytest.raises(RunEnds) as ended:
         guest.leave_start(Status.LOAD_ERROR)
     assert (ended.value.kind, ended.value.status) == ("returned", Status.LOAD_ERROR)
 

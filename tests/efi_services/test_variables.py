@@ -143,8 +143,9 @@ def walk(store, *, runtime=False):
     while True:
         try:
             found = store.following(name, vendor, runtime=runtime)
-        except EfiError as end:
-            assert end.status is Status.NOT_FOUND
+        except EfiError:
+            with refused(Status.NOT_FOUND):
+                store.following(name, vendor, runtime=runtime)
             return
         yield found
         name, vendor = found.name, found.vendor

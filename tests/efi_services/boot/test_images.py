@@ -218,9 +218,15 @@ class TestExit:
         assert guest.call("Exit", handle, 0, 0, 0) == Status.INVALID_PARAMETER
 
     def test_the_payload_ends_the_run(self, guest):
-        with pytest.raises(RunEnds, match="payload.efi exited with EFI_ABORTED") as ended:
+        with pytest.raises(RunEnds) as ended:
             guest.call("Exit", guest.payload, FAILED, 0, 0)
-        assert (ended.value.kind, ended.value.status) == ("exited", FAILED)
+        assert (ended.value.kind, ended.value.status, ended.value.detail) == ("exited", FAILED, "")
+
+    def test_the_payloads_last_words(self, guest):
+        words = guest.put("no root")
+        with pytest.raises(RunEnds) as ended:
+            guest.call("Exit", guest.payload, FAILED, 16, words)
+        assert ended.value.detail == "no root"
 
     def test_before_anything_runs(self, power_on):
         guest = power_on()

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from efi_services.memory_map import ATTRIBUTE_RUNTIME, MemoryType
@@ -43,9 +45,7 @@ def test_the_map_is_ascending_whole_and_merged(guest, specification):
     guest.call("FreePages", at + PAGE, 1)
     found = guest.memory_types()
     assert found[0][1] == specification.base
-    for (kind, start, count, attribute), (next_kind, next_start, _, next_attribute) in zip(
-        found, found[1:], strict=False
-    ):
+    for (kind, start, count, attribute), (next_kind, next_start, _, next_attribute) in itertools.pairwise(found):
         assert next_start == start + count * PAGE
         assert (kind, attribute) != (next_kind, next_attribute)
     assert found[-1][1] + found[-1][2] * PAGE == specification.base + specification.size

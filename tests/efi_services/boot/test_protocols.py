@@ -142,8 +142,7 @@ class TestMultiple:
 
     def test_the_same_device_path_twice(self, guest):
         path, other = vendor_media(A) + END, vendor_media(A) + file_path("x") + END
-        status, handle = self.install(guest, 0, (DEVICE_PATH, guest.put(path)))
-        assert status == Status.SUCCESS
+        assert self.install(guest, 0, (DEVICE_PATH, guest.put(path)))[0] == Status.SUCCESS
         copy = guest.put(path)
         assert self.install(guest, 0, (B, 1), (DEVICE_PATH, copy))[0] == Status.ALREADY_STARTED
         assert handles_of(guest, B) == []
@@ -151,8 +150,7 @@ class TestMultiple:
         assert self.install(guest, 0, (DEVICE_PATH, guest.put(other)))[0] == Status.SUCCESS
 
     def test_a_device_path_that_is_none(self, guest):
-        status, handle = self.install(guest, 0, (DEVICE_PATH, 0))
-        assert status == Status.SUCCESS
+        assert self.install(guest, 0, (DEVICE_PATH, 0))[0] == Status.SUCCESS
         broken = new(guest, A)
         install(guest, broken, DEVICE_PATH, guest.put(bytes(16)))
         assert self.install(guest, 0, (DEVICE_PATH, guest.put(vendor_media(A) + END)))[0] == Status.SUCCESS

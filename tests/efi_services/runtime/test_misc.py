@@ -22,7 +22,7 @@ def test_the_high_count(guest):
 def test_reset_ends_the_run(guest, kind, name, at_runtime):
     if at_runtime:
         guest.exit_boot_services()
-    with pytest.raises(RunEnds, match=f"{name} reset, EFI_ABORTED") as ended:
+    with pytest.raises(RunEnds, match=f"^{name} reset$") as ended:
         guest.call("ResetSystem", kind, Status.ABORTED, 0, 0)
     assert (ended.value.kind, ended.value.status) == ("reset", Status.ABORTED)
     assert guest.observer.ended[-1].service == "ResetSystem"
@@ -30,10 +30,10 @@ def test_reset_ends_the_run(guest, kind, name, at_runtime):
 
 def test_last_words(guest):
     words = "no root\0".encode("utf-16-le") + b"and binary data"
-    with pytest.raises(RunEnds, match="cold reset, EFI_ABORTED: no root$"):
+    with pytest.raises(RunEnds, match=r"^cold reset: no root$"):
         guest.call("ResetSystem", 0, Status.ABORTED, len(words), guest.put(words))
     for size in (0, 1):
-        with pytest.raises(RunEnds, match="cold reset, EFI_SUCCESS$"):
+        with pytest.raises(RunEnds, match=r"^cold reset$"):
             guest.call("ResetSystem", 0, 0, size, guest.put(words))
 
 

@@ -129,8 +129,8 @@ class TestConvertPointer:
         answers = []
 
         def notify(*_):
-            for arguments in ((0, pointer), (0, null), (1, null), (0, wild), (1, wild), (0, 0)):
-                answers.append(guest.call("ConvertPointer", *arguments))
+            asked = ((0, pointer), (0, null), (1, null), (0, wild), (1, wild), (0, 0))
+            answers.extend(guest.call("ConvertPointer", *each) for each in asked)
 
         if kind == "type":
             guest.event(0x6000_0202, 8, notify)

@@ -43,12 +43,12 @@ class Guest:
         if access is not None:
             self.tables.protect(at, len(code), access)
 
-    def run(self, code=None, at=CODE, max_blocks=1 << 40, poll=lambda: None):
+    def run(self, code=None, at=CODE, max_blocks=1 << 40, poll=lambda: None, look_every=1 << 20):
         """Run from *at*, or from where the CPU stands when there is no *code*."""
         if code is not None:
             self.put(code, at)
             self.machine.write({"rip": at})
-        return self.machine.run(max_blocks, poll)
+        return self.machine.run(max_blocks, poll, look_every)
 
     def __getattr__(self, register):
         try:

@@ -133,7 +133,7 @@ def test_watching_every_access_changes_nothing(kernel, command):
                 "--trace",
                 level,
                 "--max-blocks",
-                1_000_000,
+                400_000,
                 "--max-seconds",
                 900,
             ).out

@@ -18,7 +18,8 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 class Bench:
     def __init__(self):
-        self.regions = RegionLog()
+        self.dead = []
+        self.regions = RegionLog(self.dead.append)
         self.begun = 0
         self.gate = 0
         self.recorder = PythonRecorder(self.regions, lambda: self.begun, lambda: self.gate)
@@ -85,10 +86,7 @@ def test_it_agrees_with_a_list(steps):
         }
         for (region, pc, write, size), moments in sorted(folded.items())
     ]
-    sums = {
-        write: [each[2] for each in done if each[3] is write]
-        for write in (False, True)
-    }  # fmt: skip
+    sums = {write: [each[2] for each in done if each[3] is write] for write in (False, True)}
     assert bench.recorder.summary() == {
         "count": len(done),
         "reads": len(sums[False]),
@@ -98,7 +96,7 @@ def test_it_agrees_with_a_list(steps):
         "digest": naive_digest(done),
         "kept": False,
     }
-    for number, owner in enumerate(bench.regions.all, 1):
+    for number, owner in enumerate(bench.regions, 1):
         for write, counted in ((False, owner.bytes_read), (True, owner.bytes_written)):
             assert counted == sum(each[2] for each in done if each[3] is write and region(each[1]) == number)
 
@@ -107,7 +105,7 @@ def test_an_access_belongs_to_the_region_that_its_first_byte_lies_in(bench):
     bench.regions.born(0, 10, "pages", "", "", None)
     bench.recorder.access(1, 9, 8, False)
     (row,) = bench.rows()
-    assert (row["region"], row["bytes"], bench.regions.all[0].bytes_read) == (1, 8, 8)
+    assert (row["region"], row["bytes"], next(iter(bench.regions)).bytes_read) == (1, 8, 8)
 
 
 def test_an_access_belongs_to_the_owner_of_its_moment(bench):
@@ -171,7 +169,8 @@ def test_what_services_touch_is_recorded_beside_it(bench):
     # The digest, the totals and the regions' counts are the CPU's.
     assert bench.recorder.summary()["count"] == 0
     assert bench.recorder.summary()["digest"] == hashlib.sha256().hexdigest()
-    assert (bench.regions.all[0].bytes_read, bench.regions.all[0].bytes_written) == (0, 0)
+    (region,) = bench.regions
+    assert (region.bytes_read, region.bytes_written) == (0, 0)
 
 
 def test_a_service_that_touches_several_regions_touches_each(bench):

@@ -1,6 +1,5 @@
 """Tables as files."""
 
-import random
 import sys
 from pathlib import Path
 
@@ -66,8 +65,7 @@ def test_rows_with_one_number_stay_in_their_order(tmp_path):
 def test_batches_are_written_as_they_fill(tmp_path, monkeypatch):
     monkeypatch.setattr(writer_module, "BATCH", 10)
     writer = TableWriter(tmp_path, SMALL)
-    seqs = list(range(95))
-    random.Random(1).shuffle(seqs)
+    seqs = [i * 37 % 95 for i in range(95)]
     for seq in seqs:
         writer.add((seq, ""))
         assert len(writer._rows) < 10
@@ -78,7 +76,7 @@ def test_batches_are_written_as_they_fill(tmp_path, monkeypatch):
     found = [file.read_row_group(i).column("seq").to_pylist() for i in range(10)]
     # Each batch is in order; together they hold every row once.
     assert found == [sorted(seqs[i : i + 10]) for i in range(0, 95, 10)]
-    # What reads the file in the order of its rows finds the table's order by asking for it.
+    # Readers ask for the order of the whole table.
     assert duckdb.sql(f"select seq from '{path}' order by seq").fetchall() == [(seq,) for seq in range(95)]
 
 
@@ -113,6 +111,19 @@ def test_a_disk_that_is_full(tmp_path):
     writer.add((0, "x" * 100_000))
     with pytest.raises(UnreadableError, match=r"small\.parquet"):
         writer.close()
+
+
+def test_a_disk_that_is_full_at_the_very_end(tmp_path, monkeypatch):
+    class Full:
+        def write_table(self, _table):
+            pass
+
+        def close(self):
+            raise OSError("No space left on device")
+
+    monkeypatch.setattr(pq, "ParquetWriter", lambda *_args, **_options: Full())
+    with pytest.raises(UnreadableError, match=r"small\.parquet: No space left"):
+        TableWriter(tmp_path, SMALL).close()
 
 
 def test_the_library_can_be_imported_beforehand():

@@ -1,0 +1,73 @@
+"""Every module of some size has a test file named after it, where the tests mirror its package."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("shim", "efi_services", "payloads")
+#: Lines of code up to which a module may go without.
+SMALL = 25
+
+#: Modules that another file covers: which, and why.
+COVERED = {
+    "shim/cli/__init__.py": ("tests/shim/cli/test_run.py", "it turns errors into lines and exit codes of the command"),
+    "shim/cli/doctor.py": ("tests/shim/cli/test_verbs.py", "the verbs that look rather than run are together"),
+    "shim/cli/fetch.py": ("tests/shim/cli/test_verbs.py", "as above; what it calls is payloads.fetch"),
+    "shim/cli/places.py": ("tests/shim/cli/test_run.py", "folders and names are seen from the command"),
+    "shim/errors.py": ("tests/shim/cli/test_run.py", "names and exit codes only"),
+    "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
+    "efi_services/platform.py": ("tests/shim/session/test_build.py", "data without behaviour; this fills it"),
+    "efi_services/ports.py": ("tests/efi_services/conftest.py", "interfaces; this implements all of them"),
+    "payloads/apt.py": ("tests/payloads/test_fetch.py", "apt is there to fetch"),
+    "payloads/model.py": ("tests/payloads/test_identify.py", "data without behaviour; this looks at all of it"),
+    "payloads/programs/build.py": ("tests/payloads/test_programs.py", "building the programs"),
+    "payloads/sbat.py": ("tests/payloads/test_describe.py", "a part of a description"),
+    "payloads/signatures.py": ("tests/payloads/test_describe.py", "a part of a description"),
+}
+
+
+def code_lines(path):
+    """Lines that hold code: no blank ones, no comments, no docstrings."""
+    text = path.read_text(encoding="utf-8")
+    lines = {number for number, line in enumerate(text.splitlines(), 1) if line.strip() and line.strip()[0] != "#"}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+def modules():
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if code_lines(path) > SMALL:
+                yield path.relative_to(ROOT)
+
+
+def name_of(module):
+    return module.parent.name if module.stem == "__init__" else module.stem
+
+
+@pytest.mark.parametrize("module", list(modules()), ids=str)
+def test_a_module_has_its_test(module):
+    if str(module) in COVERED:
+        file, _why = COVERED[str(module)]
+        assert (ROOT / file).is_file()
+        return
+    folder = ROOT / "tests" / module.parent
+    assert list(folder.rglob(f"test_{name_of(module)}.py")), f"no test_{name_of(module)}.py below {folder}"
+
+
+def test_nothing_is_excused_twice():
+    known = {str(module) for module in modules()}
+    for module in COVERED:
+        assert module in known, f"{module} is gone, or small by now"
+        path = Path(module)
+        assert not list((ROOT / "tests" / path.parent).rglob(f"test_{name_of(path)}.py")), f"{module} has its own test"
+
+
+def test_the_lines_of_code_are_counted(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text('"""Doc.\n\nMore.\n"""\n\n# comment\nx = 1\n\n\ndef f():\n    """Doc."""\n    return """a\nb"""\n')
+    assert code_lines(path) == 4
