@@ -62,7 +62,8 @@ def test_help_does_not_import_what_only_a_run_needs():
         "from shim.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'lief', 'pyarrow', 'duckdb', 'unicorn', 'numpy', 'pydantic', 'pefile', 'cryptography'} & set(sys.modules)\n"
+        "heavy = {'lief', 'pyarrow', 'duckdb', 'unicorn', 'numpy', 'pydantic', 'pefile', 'cryptography'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(','.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
