@@ -149,6 +149,11 @@ class Dispatcher:
         try:
             if gate.ends_with_boot_services and firmware.boot_services_exited:
                 firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {entry.caller:#x}")
+                # Nothing is read through the pointers of a call that nobody serves.
+                raw = self._convention.arguments(entry, 0, len(service.parameters))
+                named = zip(service.parameters, raw, strict=True)
+                call.arguments.update((parameter.name, f"{each:#x}") for parameter, each in named)
+                raise EfiError(Status.UNSUPPORTED)
             if service.function is None:
                 raise Unimplemented
             raw = self._arguments(entry, service)
@@ -161,8 +166,6 @@ class Dispatcher:
                 value = each if parameter.role == "pairs" else parameter.decode(each, firmware.abi, firmware.memory)
                 values.append(value)
                 call.arguments[parameter.name] = parameter.show(value)
-            if gate.ends_with_boot_services and firmware.boot_services_exited:
-                raise EfiError(Status.UNSUPPORTED)
             result = service.function(receiver, *values)
         except EfiError as refusal:
             result = refusal.status

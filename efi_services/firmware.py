@@ -16,7 +16,7 @@ from efi_services.handles import HandleDatabase
 from efi_services.images import Images
 from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
 from efi_services.pool import Pool
-from efi_services.ports import Access
+from efi_services.ports import Access, MemoryFault
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.rng import Rng
@@ -189,8 +189,12 @@ class Firmware:
         """The string at the start of data that a payload gave to Exit or ResetSystem; empty where there is none."""
         if not address or size < 2:
             return ""
-        text = self.memory.read(address, min(size, MAX_SAID)).decode("utf-16-le", "replace")
-        return text.partition("\0")[0]
+        try:
+            said = self.memory.read(address, min(size, MAX_SAID))
+        except MemoryFault:
+            # Last words are for people only: a wild pointer to them changes nothing.
+            return ""
+        return said.decode("utf-16-le", "replace").partition("\0")[0]
 
     def allocate_stack(self) -> int:
         """The payload's stack; gives the address just above it."""

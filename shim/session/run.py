@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 MAX_COMMAND_LINE = 32767
 #: Blocks between two looks at the wall clock while each access is recorded: some 30 ms.
 SLOW_SLICE = 1 << 13
-#: Service calls between two looks at the wall clock.
-CALLS_BETWEEN_LOOKS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +151,9 @@ class Session:
             self._services_s += time.perf_counter() - began
         if firmware.boot_services_exited and not gone:
             self._watch_for_handoff()
-        if firmware.dispatcher.call_count % CALLS_BETWEEN_LOOKS == 0:
-            reason = self._poll()
-            if reason is not None:
-                raise RunEnds("budget", None, reason)
+        reason = self._out_of_time()
+        if reason is not None:
+            raise RunEnds("budget", None, reason)
 
     def _watch_for_handoff(self) -> None:
         """Boot services are gone: the next block outside all running images or at a declared entry is its."""
@@ -168,10 +165,13 @@ class Session:
     def _poll(self) -> str | None:
         seconds = time.monotonic() - self._began
         self._progress(Progress(self._machine.monitor.blocks, self._firmware.dispatcher.call_count, seconds))
-        if seconds > self._request.max_seconds:
-            self._host_decided = True
-            return f"it ran for {self._request.max_seconds:g} seconds"
-        return None
+        return self._out_of_time()
+
+    def _out_of_time(self) -> str | None:
+        if time.monotonic() - self._began <= self._request.max_seconds:
+            return None
+        self._host_decided = True
+        return f"it ran for {self._request.max_seconds:g} seconds"
 
     def _record(self) -> Recorder:
         watcher = self._watcher

@@ -187,7 +187,8 @@ def how_it_ends(guest, name, *arguments):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("wild", [0x10, LAST, 1 << 63])
 def test_the_same_wild_pointer_everywhere(guest, name, wild):
-    assert how_it_ends(guest, name, *[wild] * 7) in (None, "fault")
+    # ResetSystem's data is there for people: the reset takes place whatever it points to.
+    assert how_it_ends(guest, name, *[wild] * 7) in (None, "reset" if name == "ResetSystem" else "fault")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -62,7 +62,9 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
         info = boot_params["efi_info"]
         ram.seek(info["memory_map"])
         descriptors = ram.read(info["memory_map_size"])
-    told = [struct.unpack_from("<I4xQQQQ", descriptors, at) for at in range(0, len(descriptors), info["descriptor_size"])]
+    told = [
+        struct.unpack_from("<I4xQQQQ", descriptors, at) for at in range(0, len(descriptors), info["descriptor_size"])
+    ]
     assert [(start, pages, kind) for kind, start, _, pages, _ in told] == [
         (each["start"], each["pages"], each["type"]) for each in state["memory_map"]
     ]
