@@ -32,13 +32,13 @@ def show_summary(run: RunFolder, _limit: int) -> None:
 
 def show_calls(run: RunFolder, limit: int) -> None:
     """The service calls, nested as they happened."""
-    table = _table("seq", "caller", "call", "status")
+    table = _table("seq", "caller", "status", "call")
     for row in _rows(run, CALLS, limit):
         name = f"{row['protocol']}.{row['service']}" if row["protocol"] else row["service"]
         arguments = _spoken(row["arguments"])
         results = _spoken(row["results"])
         text = f"{'  ' * row['depth']}{name}({arguments})" + (f" → {results}" if results else "")
-        _add(table, row["seq"], f"{row['image']} {row['caller']:#x}".strip(), text, row["status"] or "-")
+        _add(table, row["seq"], f"{row['image']} {row['caller']:#x}".strip(), row["status"] or "-", text)
     stdout_console().print(table)
 
 
