@@ -146,6 +146,15 @@ class Engine:
 
         self._uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, on_access)
 
+    def hook_native_accesses(self, callback: int, data: int) -> None:
+        """Call the native function at address *callback* for each memory access, as Unicorn's own hooks report it."""
+        self._hook_native(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, callback, data)
+
+    @property
+    def read_function(self) -> int:
+        """Address of uc_reg_read, for native callbacks."""
+        return _address(uclib.uc_reg_read)
+
     @property
     def stop_function(self) -> int:
         """Address of uc_emu_stop, for native callbacks."""

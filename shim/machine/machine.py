@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from efi_services.ports import Access
 from shim.engine import EmulationError, Engine
@@ -46,6 +46,21 @@ class Layout:
     def firmware_bytes(mapped: tuple[tuple[int, int], ...]) -> int:
         """Room for page tables and descriptor tables."""
         return table_bytes(mapped) + arch.TABLES_BYTES
+
+
+class NativeFolder(Protocol):
+    """A recorder in native code: its callback, and what that needs to know of the engine."""
+
+    read_register: int
+    pc_register: int
+
+    @property
+    def hook_callback(self) -> int:
+        """Address of a callback for Unicorn's memory hooks."""
+
+    @property
+    def state(self) -> int:
+        """What the callback wants as user data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +133,12 @@ class Machine:
     def hook_accesses(self, callback: Callable[[int, int, int, bool], None]) -> None:
         """Report every memory access of the CPU (pc, address, size, write)."""
         self._engine.hook_accesses(callback)
+
+    def record_natively(self, folder: NativeFolder) -> None:
+        """Report every memory access of the CPU to native code."""
+        folder.read_register = self._engine.read_function
+        folder.pc_register = arch.REGISTERS["rip"]
+        self._engine.hook_native_accesses(folder.hook_callback, folder.state)
 
     def arm(self, ranges: Sequence[tuple[int, int]], entries: Sequence[int]) -> None:
         """From now on, leaving all of *ranges* or entering one of *entries* is the hand-off."""

@@ -20,6 +20,7 @@ from shim.loader import PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.session.build import build
 from shim.trace.accesses import PythonRecorder
+from shim.trace.native import NativeRecorder
 from shim.trace.watcher import Watcher
 from shim.trace.writer import warm_up
 
@@ -39,7 +40,10 @@ SLOW_SLICE = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be run, on what, and how closely it is watched."""
+    """What is to be run, on what, and how closely it is watched.
+
+    *recorder* is native, or python: the reference, slower by far, with equal results.
+    """
 
     payload: Payload
     platform: Platform
@@ -50,6 +54,7 @@ class Request:
     max_seconds: float = 300.0
     max_blocks: int = 1 << 36
     dump_ram: bool = False
+    recorder: str = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,9 @@ class Session:
         self._watcher = Watcher(folder, show, exact=request.trace == "exact")
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
+        self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
         for start, end, name in layout.own_regions:
             self._watcher.region_born(start, end, "firmware", name)
-        self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
             self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
@@ -95,7 +100,9 @@ class Session:
         except EfiError as error:
             raise NotRunnableError(self._why_not(error)) from None
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
-        if self._recorder is not None:
+        if isinstance(self._recorder, NativeRecorder):
+            machine.record_natively(self._recorder.folder)
+        elif self._recorder is not None:
             machine.hook_accesses(self._recorder.access)
 
     def run(self) -> report.RunReport:
@@ -175,7 +182,14 @@ class Session:
 
     def _record(self) -> Recorder:
         watcher = self._watcher
-        recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate)
+        calls_begun, gate = (lambda: watcher.begun), (lambda: watcher.gate)
+        recorder: Recorder
+        if self._request.recorder == "native":
+            top = max(end for _, end in self._machine.ram.ranges)
+            recorder = native = NativeRecorder(watcher.regions, top, calls_begun, gate)
+            watcher.on_call = native.begin_call
+        else:
+            recorder = PythonRecorder(watcher.regions, calls_begun, gate)
         self._machine.ram.touched = recorder.service_access
         return recorder
 

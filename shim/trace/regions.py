@@ -28,9 +28,14 @@ class Region:
 
 @dataclass(slots=True)
 class RegionLog:
-    """The regions that are alive; they don't overlap. *bury* gets each that died, so that none need be kept."""
+    """The regions that are alive; they don't overlap. *bury* gets each that died, so that none need be kept.
+
+    *replaced* is told first: of the list of live regions, first and last index (exclusive) of those that are over,
+    these themselves, and those that stand there now.
+    """
 
     bury: Callable[[Region], None]
+    replaced: Callable[[int, int, list[Region], list[Region]], None] = lambda _first, _last, _gone, _new: None
     _count: int = 0
     _starts: list[int] = field(default_factory=list)
     _alive: list[Region] = field(default_factory=list)
@@ -40,8 +45,7 @@ class RegionLog:
         self.died(start, end, call)
         region = self._new(start, end, kind, owner, name, call)
         index = bisect_right(self._starts, start)
-        self._starts.insert(index, start)
-        self._alive.insert(index, region)
+        self._replace(index, index, [region])
 
     def died(self, start: int, end: int, call: int | None) -> None:
         """Nobody owns these bytes any more; what is left of a region that was larger is a region of its own."""
@@ -59,10 +63,13 @@ class RegionLog:
                 for part in ((region.start, min(region.end, start)), (max(region.start, end), region.end))
                 if part[0] < part[1]
             )
-            self.bury(region)
             last += 1
-        self._alive[first:last] = left
-        self._starts[first:last] = [each.start for each in left]
+        if last > first:
+            self._replace(first, last, left)
+
+    def end(self) -> None:
+        """The run is over: every region that is alive is buried."""
+        self._replace(0, len(self._alive), [])
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._alive)
@@ -88,6 +95,14 @@ class RegionLog:
                 region = None
             yield region, start, stop
             start = stop
+
+    def _replace(self, first: int, last: int, new: list[Region]) -> None:
+        gone = self._alive[first:last]
+        self.replaced(first, last, gone, new)
+        self._alive[first:last] = new
+        self._starts[first:last] = [each.start for each in new]
+        for each in gone:
+            self.bury(each)
 
     def _new(self, start: int, end: int, kind: str, owner: str, name: str, call: int | None) -> Region:
         self._count += 1

@@ -35,6 +35,7 @@ class Watcher:
     folder: Path
     show: Callable[[str], None]
     exact: bool = False
+    on_call: Callable[[int], None] = lambda _begun: None
     regions: RegionLog = field(init=False)
     findings: dict[str, Noted] = field(default_factory=dict)
     by_name: Counter[str] = field(default_factory=Counter)
@@ -53,6 +54,7 @@ class Watcher:
     def call_begins(self, call: Call) -> None:
         """A service has been entered."""
         self.begun = call.seq + 1
+        self.on_call(self.begun)
         self.gate = call.pc
         self.image = call.image
 
@@ -106,8 +108,7 @@ class Watcher:
     def close(self, recorder: Recorder | None) -> None:
         """Write what is left; the tables are readable from now on."""
         self._calls.close()
-        for each in self.regions:
-            self._bury(each)
+        self.regions.end()
         self._regions.close()
         if recorder is not None:
             touched = TableWriter(self.folder, TOUCHED)
