@@ -183,13 +183,13 @@ class Session:
     def _record(self) -> Recorder:
         watcher = self._watcher
         calls_begun, gate = (lambda: watcher.begun), (lambda: watcher.gate)
+        top = max(end for _, end in self._machine.ram.ranges)
         recorder: Recorder
         if self._request.recorder == "native":
-            top = max(end for _, end in self._machine.ram.ranges)
-            recorder = native = NativeRecorder(watcher.regions, top, calls_begun, gate)
+            recorder = native = NativeRecorder(watcher.regions, calls_begun, gate, top)
             watcher.on_call = native.begin_call
         else:
-            recorder = PythonRecorder(watcher.regions, calls_begun, gate)
+            recorder = PythonRecorder(watcher.regions, calls_begun, gate, top)
         self._machine.ram.touched = recorder.service_access
         return recorder
 

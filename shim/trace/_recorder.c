@@ -29,6 +29,7 @@ typedef struct {
     uint32_t first, unused; /* its entries; 0 ends the chain */
 } Range;
 
+enum { READ, WRITTEN, ANYBODY, MAPS };
 enum { CHECK_WRITTEN = 1 }; /* reads of bytes that nobody wrote are counted there */
 
 typedef struct {
@@ -37,7 +38,6 @@ typedef struct {
     uint64_t start, end;   /* of the region, as long as the generation is the current one */
     uint64_t generation;
     uint64_t count, first_seq, last_seq, first_call, last_call;
-    uint64_t unwritten, unwritten_first; /* reads of bytes that nobody had written: how many, address of the first */
     uint32_t flags;
 } Entry;
 
@@ -58,8 +58,11 @@ typedef struct {
     uint32_t entry_count, entry_room, free_first, nobodys_first;
     uint32_t *buckets, bucket_count;
     uint32_t hot[HOT_SLOTS];
-    /* which bytes were read and written by their present owner, a bit each */
-    uint8_t *maps[2];
+    /* A bit for each byte, about the time of its present owner. */
+    uint8_t *maps[MAPS]; /* read by the CPU, written by the CPU, written by anybody */
+    /* reads of bytes that nobody had written: how many, and the first of them */
+    unsigned long long unwritten, unwritten_pc, unwritten_address, unwritten_call;
+    uint32_t unwritten_region;
     uint64_t map_bytes, top;
     /* the ring */
     Row *rows[BLOCKS];
@@ -185,16 +188,16 @@ static inline uint16_t map_bits(uint64_t address, uint32_t size)
     return (uint16_t)(((1u << size) - 1) << (address & 7));
 }
 
-static inline int map_set(uint8_t *map, uint64_t address, uint16_t bits)
+static inline void map_set(uint8_t *map, uint64_t address, uint16_t bits)
 {
     uint16_t word;
 
     memcpy(&word, map + (address >> 3), 2);
-    if ((word & bits) == bits)
-        return 1;
-    word |= bits;
-    memcpy(map + (address >> 3), &word, 2);
-    return 0;
+    /* Most bytes are touched again and again: leave the cache line clean. */
+    if ((word & bits) != bits) {
+        word |= bits;
+        memcpy(map + (address >> 3), &word, 2);
+    }
 }
 
 static inline int map_all(const uint8_t *map, uint64_t address, uint16_t bits)
@@ -229,13 +232,17 @@ static inline void record(Recorder *self, uint64_t pc, uint64_t address, uint32_
     entry->last_call = self->call;
     self->totals[write][0]++;
     self->totals[write][1] += size;
-    if (address + 8 <= self->top) {
+    if (address < self->top) {
         uint16_t bits = map_bits(address, size);
-        if (!write && entry->flags & CHECK_WRITTEN && !map_all(self->maps[1], address, bits)) {
-            if (!entry->unwritten++)
-                entry->unwritten_first = address;
-        }
         map_set(self->maps[write], address, bits);
+        if (write)
+            map_set(self->maps[ANYBODY], address, bits);
+        else if (entry->flags & CHECK_WRITTEN && !map_all(self->maps[ANYBODY], address, bits) && !self->unwritten++) {
+            self->unwritten_pc = pc;
+            self->unwritten_address = address;
+            self->unwritten_call = self->call;
+            self->unwritten_region = entry->region;
+        }
     }
 }
 
@@ -270,12 +277,11 @@ static int bury(Recorder *self, uint32_t first, PyObject *list)
         Entry *entry = &self->entries[first];
         uint32_t sibling = entry->sibling, *link = &self->buckets[hash(entry->key, entry->region) & (self->bucket_count - 1)];
         PyObject *row = Py_BuildValue(
-            "IKOiKKKKKKKK", entry->region, (unsigned long long)(entry->key & UINT64_C(0xffffffffffffff)),
+            "IKOiKKKKKK", entry->region, (unsigned long long)(entry->key & UINT64_C(0xffffffffffffff)),
             entry->key >> 63 ? Py_True : Py_False, 1 << (entry->key >> 56 & 7), (unsigned long long)entry->count,
             (unsigned long long)(entry->count << (entry->key >> 56 & 7)), (unsigned long long)entry->first_seq,
             (unsigned long long)entry->last_seq, (unsigned long long)entry->first_call,
-            (unsigned long long)entry->last_call, (unsigned long long)entry->unwritten,
-            (unsigned long long)entry->unwritten_first);
+            (unsigned long long)entry->last_call);
 
         if (!row || PyList_Append(list, row) < 0) {
             Py_XDECREF(row);
@@ -385,13 +391,17 @@ static PyObject *method_mark(PyObject *object, PyObject *arguments)
 {
     Recorder *self = (Recorder *)object;
     unsigned long long start, end;
-    int write, set;
+    int map, set;
 
-    if (!PyArg_ParseTuple(arguments, "KKpp", &start, &end, &write, &set))
+    if (!PyArg_ParseTuple(arguments, "iKKp", &map, &start, &end, &set))
         return NULL;
+    if (map < 0 || map >= MAPS) {
+        PyErr_SetString(PyExc_ValueError, "no such map");
+        return NULL;
+    }
     if (end > self->top)
         end = self->top;
-    map_range(self->maps[write], start, end, set);
+    map_range(self->maps[map], start, end, set);
     Py_RETURN_NONE;
 }
 
@@ -399,15 +409,15 @@ static PyObject *method_covered(PyObject *object, PyObject *arguments)
 {
     Recorder *self = (Recorder *)object;
     unsigned long long start, end;
-    int write;
+    int map;
 
-    if (!PyArg_ParseTuple(arguments, "KKp", &start, &end, &write))
+    if (!PyArg_ParseTuple(arguments, "iKK", &map, &start, &end))
         return NULL;
-    if (end > self->top || start > end || start & 7) {
-        PyErr_SetString(PyExc_ValueError, "a range within memory, from a multiple of 8");
+    if (map < 0 || map >= MAPS || end > self->top || start > end || start & 7) {
+        PyErr_SetString(PyExc_ValueError, "give a map, and a range within memory from a multiple of 8");
         return NULL;
     }
-    return PyBytes_FromStringAndSize((const char *)self->maps[write] + (start >> 3), (Py_ssize_t)((end - start + 7) >> 3));
+    return PyBytes_FromStringAndSize((const char *)self->maps[map] + (start >> 3), (Py_ssize_t)((end - start + 7) >> 3));
 }
 
 /* Wait for a block of rows and give it as a memoryview; None when there will be no more. */
@@ -472,6 +482,14 @@ static PyObject *get_totals(PyObject *object, void *closure)
                          (unsigned long long)self->totals[0][1], (unsigned long long)self->totals[1][1]);
 }
 
+static PyObject *get_first_unwritten(PyObject *object, void *closure)
+{
+    Recorder *self = (Recorder *)object;
+
+    (void)closure;
+    return Py_BuildValue("KKIK", self->unwritten_pc, self->unwritten_address, self->unwritten_region, self->unwritten_call);
+}
+
 static PyObject *get_access_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
@@ -505,14 +523,14 @@ static PyObject *recorder_new(PyTypeObject *type, PyObject *arguments, PyObject 
     pthread_cond_init(&self->changed, NULL);
     self->top = top;
     self->map_bytes = top / 8 + 16;
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < MAPS; i++) {
         void *map = mmap(NULL, self->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         self->maps[i] = map == MAP_FAILED ? NULL : map;
     }
     for (i = 0; i < BLOCKS; i++)
         self->rows[i] = malloc(ROWS_PER_BLOCK * sizeof(Row));
     self->generation = 1;
-    if (!self->maps[0] || !self->maps[1] || !self->rows[BLOCKS - 1] || grow_entries(self) < 0) {
+    if (!self->maps[READ] || !self->maps[WRITTEN] || !self->maps[ANYBODY] || !self->rows[BLOCKS - 1] || grow_entries(self) < 0) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -527,7 +545,7 @@ static void recorder_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     int i;
 
-    for (i = 0; i < 2; i++)
+    for (i = 0; i < MAPS; i++)
         if (self->maps[i])
             munmap(self->maps[i], self->map_bytes);
     for (i = 0; i < BLOCKS; i++)
@@ -542,6 +560,7 @@ static void recorder_dealloc(PyObject *object)
 static PyMemberDef members[] = {
     {"call", T_ULONGLONG, offsetof(Recorder, call), 0, "service calls that have begun"},
     {"count", T_ULONGLONG, offsetof(Recorder, seq), READONLY, "accesses so far"},
+    {"unwritten", T_ULONGLONG, offsetof(Recorder, unwritten), READONLY, "reads of bytes that nobody had written"},
     {"failed", T_INT, offsetof(Recorder, failed), READONLY, "whether memory ran out, so that counts are missing"},
     {"read_register", T_ULONGLONG, offsetof(Recorder, read_register), 0, "address of uc_reg_read"},
     {"pc_register", T_INT, offsetof(Recorder, pc_register), 0, "Unicorn's number of the program counter"},
@@ -550,6 +569,7 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"totals", get_totals, NULL, "reads, writes, bytes read, bytes written", NULL},
+    {"first_unwritten", get_first_unwritten, NULL, "the first such read: pc, address, region, calls begun", NULL},
     {"access_callback", get_access_callback, NULL, "address of the callback for the patched engine", NULL},
     {"hook_callback", get_hook_callback, NULL, "address of the UC_HOOK_MEM_READ|WRITE callback", NULL},
     {"state", get_state, NULL, "what the callbacks want as user data", NULL},
@@ -560,8 +580,8 @@ static PyMethodDef methods[] = {
     {"splice", method_splice, METH_VARARGS, "splice(first, last, ranges): replace live regions; gives the rows of those that go"},
     {"nobodys", method_nobodys, METH_NOARGS, "the rows of memory that nobody owned"},
     {"access", method_access, METH_VARARGS, "access(pc, address, size, write): one access of the CPU"},
-    {"mark", method_mark, METH_VARARGS, "mark(start, end, write, set): set or clear the bits of a range"},
-    {"covered", method_covered, METH_VARARGS, "covered(start, end, write): the bits of a range, lowest address first"},
+    {"mark", method_mark, METH_VARARGS, "mark(map, start, end, value): set or clear the bits of a range"},
+    {"covered", method_covered, METH_VARARGS, "covered(map, start, end): the bits of a range, lowest address first"},
     {"take", method_take, METH_NOARGS, "wait for rows; None when there will be no more"},
     {"give", method_give, METH_NOARGS, "the rows that were taken are no longer needed"},
     {"close", method_close, METH_NOARGS, "no more accesses will come"},

@@ -97,4 +97,15 @@ TOUCHED = Table(
     ),
 )
 
+COVERAGE = Table(
+    "bytes",
+    "Which bytes the CPU touched at all, as runs; in the folder coverage.",
+    (
+        Column("region", "uint32", "id in regions; what nobody owned is not covered"),
+        Column("write", "bool", "whether it wrote them"),
+        Column("start", "uint64", "first address of the run"),
+        Column("end", "uint64", "first address behind it"),
+    ),
+)
+
 TABLES = (CALLS, REGIONS, TOUCHED)

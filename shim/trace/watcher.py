@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shim.trace.regions import Region, RegionLog
-from shim.trace.tables import CALLS, REGIONS, TOUCHED
+from shim.trace.tables import CALLS, COVERAGE, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from efi_services.dispatch import Call
     from shim.trace.accesses import Recorder
+    from shim.trace.tables import Table
 
 
 @dataclass(slots=True)
@@ -111,10 +112,18 @@ class Watcher:
         self.regions.end()
         self._regions.close()
         if recorder is not None:
-            touched = TableWriter(self.folder, TOUCHED)
-            for row in recorder.rows():
-                touched.add(row)
-            touched.close()
+            self._write(TOUCHED, self.folder, recorder.rows())
+            covered = self.folder / "coverage"
+            covered.mkdir()
+            self._write(COVERAGE, covered, recorder.coverage())
+            for each in recorder.findings():
+                self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
+
+    def _write(self, table: Table, folder: Path, rows: Iterator[tuple[Any, ...]]) -> None:
+        writer = TableWriter(folder, table)
+        for row in rows:
+            writer.add(row)
+        writer.close()
 
     def _bury(self, region: Region) -> None:
         """Keep a region's row: it is over, or the run is."""

@@ -22,7 +22,7 @@ class Bench:
         self.regions = RegionLog(self.dead.append)
         self.begun = 0
         self.gate = 0
-        self.recorder = PythonRecorder(self.regions, lambda: self.begun, lambda: self.gate)
+        self.recorder = PythonRecorder(self.regions, lambda: self.begun, lambda: self.gate, 1 << 20)
 
     def rows(self):
         names = [column.name for column in TOUCHED.columns]

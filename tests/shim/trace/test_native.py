@@ -38,9 +38,9 @@ class Run:
         self.calls = 0
         self.regions = RegionLog(self.buried.append)
         if kind == "native":
-            self.recorder = NativeRecorder(self.regions, TOP, lambda: self.calls, lambda: 0x77)
+            self.recorder = NativeRecorder(self.regions, lambda: self.calls, lambda: 0x77, TOP)
         else:
-            self.recorder = PythonRecorder(self.regions, lambda: self.calls, lambda: 0x77)
+            self.recorder = PythonRecorder(self.regions, lambda: self.calls, lambda: 0x77, TOP)
 
     def do(self, what, *arguments):
         match what:
@@ -60,7 +60,14 @@ class Run:
 
     def outcome(self):
         self.regions.end()
-        return self.recorder.summary(), list(self.recorder.rows()), self.buried
+        recorder = self.recorder
+        return (
+            recorder.summary(),
+            list(recorder.rows()),
+            list(recorder.coverage()),
+            list(recorder.findings()),
+            self.buried,
+        )
 
 
 @given(st.lists(STEP, max_size=60))
@@ -121,6 +128,7 @@ def test_equals_the_reference_on_programs(name, tmp_path):
     assert native.accesses.count > 0
     assert (native.memory, native.calls, native.outcome) == (reference.memory, reference.calls, reference.outcome)
     assert (native.engine.recorder, reference.engine.recorder) == ("native", "python")
-    for table in ("touched", "regions"):
+    assert native.findings == reference.findings
+    for table in ("touched", "regions", "coverage/bytes"):
         files = [(tmp_path / recorder / f"{table}.parquet").read_bytes() for recorder in reports]
         assert files[0] == files[1]

@@ -121,7 +121,7 @@ def test_accesses_are_counted_only_at_level_exact(tmp_path, exact):
     watcher = Watcher(tmp_path, lambda _text: None, exact=exact)
     watcher.region_born(0, 10, "pages", "a")
     watcher.region_born(10, 20, "pages", "b")
-    recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate)
+    recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate, 1 << 20)
     if exact:
         recorder.access(1, 0, 8, True)
         recorder.access(1, 0, 4, False)
