@@ -8,7 +8,7 @@ import sys
 import typer
 
 from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
-from shim.cli import doctor, fetch, inspect, run, services, show
+from shim.cli import doctor, engine, fetch, inspect, run, services, show
 from shim.errors import ExitCode, ShimError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("inspect")(inspect.inspect)
 app.command("show")(show.show)
 app.command("services")(services.services)
 app.command("doctor")(doctor.doctor)
+app.add_typer(engine.app, name="engine")
 
 _PAYLOAD_CODES: dict[type[PayloadError], ExitCode] = {
     Unreadable: ExitCode.UNREADABLE,

@@ -13,7 +13,7 @@ def doctor() -> None:
     """Say what is there and what is missing, and what for."""
     from payloads.errors import PayloadError
     from payloads.mirrors import debian_sources
-    from shim.cli.places import cache_folder
+    from shim.config.places import cache_folder
     from shim.engine import engine_info
 
     engine = engine_info()

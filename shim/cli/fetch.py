@@ -14,7 +14,7 @@ def fetch(
     """Get payloads of the catalogue from the distribution's mirror."""
     from payloads import catalogue
     from payloads.fetch import fetch as get
-    from shim.cli.places import cache_folder
+    from shim.config.places import cache_folder
     from shim.report.live import Live
 
     live = Live(quiet=False)
@@ -29,7 +29,7 @@ def payloads() -> None:
 
     from payloads import catalogue
     from payloads.fetch import cached
-    from shim.cli.places import cache_folder
+    from shim.config.places import cache_folder
     from shim.report.text import stdout_console
 
     table = Table("name", "cached version", "what it is", box=None, pad_edge=False)

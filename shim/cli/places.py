@@ -1,27 +1,16 @@
-"""Where things are on the user's machine, and how a payload's name becomes a payload."""
+"""How a payload's name becomes a payload, and where its run goes."""
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shim.config.places import cache_folder
 from shim.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payloads import Payload
-
-
-def cache_folder() -> Path:
-    """The user's cache of downloads: $XDG_CACHE_HOME/efi-shim, ~/.cache/efi-shim by default."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base and Path(base).is_absolute():
-        return Path(base) / "efi-shim"
-    try:
-        return Path.home() / ".cache" / "efi-shim"
-    except RuntimeError:
-        raise UnreadableError("there is no home folder for the cache; set XDG_CACHE_HOME") from None
 
 
 def find_payload(name: str, progress: "Callable[[str], None]") -> "Payload":

@@ -20,8 +20,11 @@ def run(
     cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
     platform: Annotated[str, typer.Option(help="A ready platform, or a TOML file.")] = "q35",
     trace: Annotated[
-        str, typer.Option(help="calls, or exact: every memory access too (minutes for a kernel).")
-    ] = "calls",
+        str | None,
+        typer.Option(
+            help="calls, or exact: every memory access too. Default: exact with the patched engine, else calls."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 64) - 1, help="Seed of all randomness in the guest.")] = 0,
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
     max_blocks: Annotated[int, typer.Option(min=1, max=(1 << 62), help="Budget in basic blocks.")] = 1 << 36,
@@ -46,7 +49,7 @@ def run(
     ):
         if given:
             raise UsageError(f"{name} {_LATER}")
-    if trace not in ("calls", "exact"):
+    if trace not in ("calls", "exact", None):
         raise UsageError(f"--trace {trace}: give calls or exact")
     machine = load_platform(platform)
     if memory is not None:
@@ -58,8 +61,11 @@ def run(
     program = find_payload(payload, live.say)
     data = read_initrd(initrd) if initrd is not None else None
 
+    from shim.engine import engine_info
     from shim.session.run import Request, Session, check
 
+    # With the released engine a kernel's accesses take a minute; that has to be asked for.
+    trace = trace or ("exact" if engine_info().patched else "calls")
     request = Request(program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram)
     check(request)
     folder = new_run_folder(out, program.name)

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import unicorn
-from unicorn.unicorn_py3.unicorn import uclib
+from shim.engine.choice import choose
+
+choose()
+
+import unicorn  # noqa: E402 - which library it loads has just been chosen
+from unicorn.unicorn_py3.unicorn import uclib  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HOOK = ctypes.c_size_t
+#: UC_HOOK_MEM_ACCESS, the hook that the patch adds.
+_MEM_ACCESS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +152,15 @@ class Engine:
 
         self._uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, on_access)
 
-    def hook_native_accesses(self, callback: int, data: int) -> None:
-        """Call the native function at address *callback* for each memory access, as Unicorn's own hooks report it."""
-        self._hook_native(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, callback, data)
+    def hook_native_accesses(self, inline: int, hook: int, data: int) -> None:
+        """Call a native function for each memory access: *inline* by the patched engine, *hook* by the released one.
+
+        The one is a uc_cb_hookaccess_t, called after each access that succeeded; the other a uc_cb_hookmem_t.
+        """
+        if engine_info().patched:
+            self._hook_native(_MEM_ACCESS, inline, data)
+        else:
+            self._hook_native(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, hook, data)
 
     @property
     def read_function(self) -> int:

@@ -49,10 +49,14 @@ class Layout:
 
 
 class NativeFolder(Protocol):
-    """A recorder in native code: its callback, and what that needs to know of the engine."""
+    """A recorder in native code: its callbacks, and what they need to know of the engine."""
 
     read_register: int
     pc_register: int
+
+    @property
+    def access_callback(self) -> int:
+        """Address of a callback for the patched engine's hook."""
 
     @property
     def hook_callback(self) -> int:
@@ -60,7 +64,7 @@ class NativeFolder(Protocol):
 
     @property
     def state(self) -> int:
-        """What the callback wants as user data."""
+        """What the callbacks want as user data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class Machine:
         """Report every memory access of the CPU to native code."""
         folder.read_register = self._engine.read_function
         folder.pc_register = arch.REGISTERS["rip"]
-        self._engine.hook_native_accesses(folder.hook_callback, folder.state)
+        self._engine.hook_native_accesses(folder.access_callback, folder.hook_callback, folder.state)
 
     def arm(self, ranges: Sequence[tuple[int, int]], entries: Sequence[int]) -> None:
         """From now on, leaving all of *ranges* or entering one of *entries* is the hand-off."""

@@ -248,13 +248,11 @@ static inline void record(Recorder *self, uint64_t pc, uint64_t address, uint32_
 
 static const uint8_t LOG2[65] = {[1] = 0, [2] = 1, [4] = 2, [8] = 3};
 
-/* Called by the engine after each access that succeeded; see shim/engine/patch. */
-static void on_access(void *uc, uint64_t pc, uint64_t address, uint32_t size_and_write, void *data)
+/* Called by the patched engine after each access that succeeded; see shim/engine/patch. */
+static void on_access(void *uc, int kind, uint64_t pc, uint64_t address, int size, void *data)
 {
-    uint32_t size = size_and_write & 0xff;
-
     (void)uc;
-    record(data, pc, address, size, LOG2[size & 63], (int)(size_and_write >> 31));
+    record(data, pc, address, (uint32_t)size, LOG2[size & 63], kind == HOOK_WRITE);
 }
 
 /* Called by released Unicorn's own memory hook, before the access; the program counter has to be asked for. */

@@ -80,7 +80,7 @@ def main() -> None:
         sys.exit("install the packages qemu-system-x86 and ovmf")
     from payloads import catalogue
     from payloads.fetch import fetch
-    from shim.cli.places import cache_folder
+    from shim.config.places import cache_folder
 
     for name in options.names:
         kernel = fetch(catalogue.find(name), cache=cache_folder()).path

@@ -142,7 +142,7 @@ def test_the_guests_escape_sequences_do_not_reach_the_terminal(command, tmp_path
 
 
 def test_a_fault_leaves_a_readable_folder(command):
-    assert command("run", "program:write_code", "--out", "run").code == 4
+    assert command("run", "program:write_code", "--out", "run", "--trace", "calls").code == 4
     assert "read-only" in command("show", "run").out
     assert "OutputString" in command("show", "run", "calls").out
     assert "payload .text" in command("show", "run", "regions").out

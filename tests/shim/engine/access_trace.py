@@ -2,7 +2,8 @@
 
 A script of its own, since one process has one engine: ``access_trace.py PROGRAMS.toml HOOK``. HOOK is ``stock``
 (UC_HOOK_MEM_READ and UC_HOOK_MEM_WRITE), ``patch`` (UC_HOOK_MEM_ACCESS), ``late`` (the same, added and the
-translations dropped after a first run), ``removed`` (added and removed before the run) or ``none``.
+translations dropped after a first run), ``bounded`` (one page's addresses only), ``two`` (another hook beside it),
+``removed`` (removed after a first run) or ``none``.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class Trace:
         self._stock = STOCK_CALLBACK(self._on_stock)
         self._patch = PATCH_CALLBACK(self._on_patch)
 
-    def add(self, kind: str) -> ctypes.c_size_t:
+    def add(self, kind: str, first: int = 1, last: int = 0) -> ctypes.c_size_t:
         handle = ctypes.c_size_t()
         both = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
         number, callback = (both, self._stock) if kind == "stock" else (MEM_ACCESS, self._patch)
@@ -152,8 +153,8 @@ class Trace:
             ctypes.c_int(number),
             ctypes.cast(callback, ctypes.c_void_p),
             None,
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
+            ctypes.c_uint64(first),
+            ctypes.c_uint64(last),
         )
         assert error == 0, error
         return handle
@@ -213,12 +214,20 @@ def run(program: dict[str, Any], kind: str) -> dict[str, Any]:
         once()
         trace.add("patch")
         uc.ctl_flush_tb()
+    elif kind == "bounded":
+        trace.add("patch", 0x200000, 0x200FFF)
+    elif kind == "two":
+        other = Trace(uc, arch, pc)
+        trace.add("patch")
+        other.add("patch")
     elif kind == "removed":
         handle = trace.add("patch")
         once()
         assert uclib.uc_hook_del(uc._uch, handle) == 0
         trace.rows.clear()
     end = once()
+    if kind == "two":
+        assert other.rows == trace.rows
     return {
         "arch": arch,
         "name": program["name"],

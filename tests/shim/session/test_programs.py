@@ -62,7 +62,7 @@ def test_every_call_of_a_program_is_in_the_table(command, tmp_path):
 
 
 def test_exact_sees_the_same_run_as_calls(command):
-    plain = json.loads(command("run", "program:events", "--json", "--out", "a").out)
+    plain = json.loads(command("run", "program:events", "--json", "--out", "a", "--trace", "calls").out)
     exact = json.loads(command("run", "program:events", "--json", "--out", "b", "--trace", "exact").out)
     assert exact["memory"] == plain["memory"]
     assert exact["calls"] == plain["calls"]
