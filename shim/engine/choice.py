@@ -15,7 +15,11 @@ CHOICE = "EFI_SHIM_ENGINE"
 
 def choose() -> None:
     """Let the binding load the patched engine, if it is there and nobody wants it otherwise."""
-    if os.environ.get(CHOICE) == "released" or "unicorn" in sys.modules:
+    if os.environ.get(CHOICE) == "released":
+        # A parent process may have chosen for itself, and left its choice in the environment.
+        os.environ.pop("LIBUNICORN_PATH", None)
+        return
+    if "unicorn" in sys.modules:
         return
     try:
         folder = build.find(cache_folder())

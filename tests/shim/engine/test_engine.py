@@ -2,16 +2,24 @@
 
 import ast
 import ctypes
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import unicorn
-from unicorn import x86_const as x86
 
 import efi_services
 import payloads
 import shim
-from shim.engine import EmulationError, Engine, EngineInfo, engine_info
+
+# Before unicorn itself: it is the engine that chooses which library there is.
+from shim.engine import EmulationError, Engine, EngineInfo, build, engine_info  # isort: skip
+from shim.config.places import cache_folder
+
+import unicorn  # isort: skip
+from unicorn import x86_const as x86  # isort: skip
 
 PACKAGES = [Path(package.__file__).parent for package in (shim, efi_services, payloads)]
 
@@ -48,9 +56,28 @@ def test_only_engine_and_the_cpu_models_import_unicorn():
 
 
 def test_the_engine_says_what_it_is():
-    info = engine_info()
-    assert info == EngineInfo(unicorn.__version__, patched=False)
-    assert info == engine_info()
+    built = build.find(cache_folder()) is not None and os.environ.get("EFI_SHIM_ENGINE") != "released"
+    assert engine_info() == EngineInfo(unicorn.__version__, patched=built)
+
+
+def test_the_released_engine_can_be_asked_for():
+    """Even by a child of a process that has chosen the patched one."""
+    code = "from shim.engine import engine_info; print(engine_info().patched)"
+    environment = {**os.environ, "EFI_SHIM_ENGINE": "released"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_broken_library_in_the_cache_is_not_used(tmp_path):
+    folder = tmp_path / "efi-shim" / "engine" / build.key()
+    folder.mkdir(parents=True)
+    (folder / build.LIBRARY).write_bytes(b"no library")
+    (folder / "engine.json").write_text(json.dumps({"key": build.key(), "sha256": "0" * 64}))
+    code = "from shim.engine import engine_info; print(engine_info().patched)"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("LIBUNICORN_PATH", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def page_of(memory):

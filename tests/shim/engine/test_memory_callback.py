@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shim.config.places import cache_folder
 from shim.engine import build
 
 HERE = Path(__file__).parent
@@ -25,12 +26,8 @@ Row = tuple[int, int, int, bool]
 
 @cache
 def engine() -> Path | None:
-    """The patched library's folder: what EFI_SHIM_ENGINE names, or what lies in the user's cache."""
-    named = os.environ.get("EFI_SHIM_ENGINE")
-    if named:
-        return Path(named)
-    cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return build.find(Path(cache_home) / "efi-shim")
+    """The patched library's folder in the user's cache."""
+    return build.find(cache_folder())
 
 
 @pytest.fixture(scope="module")
