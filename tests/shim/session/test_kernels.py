@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernel
 def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     """Bare: no initrd, no command line."""
     payload = kernel(name)
-    done = command("run", name, "--json", "--out", "run")
+    done = command("run", name, "--json", "--trace", "calls", "--out", "run")
     report = json.loads(done.out)
     assert done.code == 0
     assert report["outcome"] == {"kind": "kernel-entry", "status": None, "detail": "the kernel's entry was reached"}
@@ -47,7 +47,9 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
     kernel(name)
     (tmp_path / "initrd").write_bytes(INITRD)
     line = "console=ttyS0 root=/dev/vda1 nokaslr quiet"
-    done = command("run", name, "--json", "--out", "run", "--initrd", "initrd", "--cmdline", line, "--dump-ram")
+    done = command(
+        "run", name, "--json", "--trace", "calls", "--out", "run", "--initrd", "initrd", "--cmdline", line, "--dump-ram"
+    )
     assert done.code == 0
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
     boot_params = state["boot_params"]
@@ -76,7 +78,9 @@ def test_equal_inputs_make_equal_runs(kernel, command):
     """Everything but the timing is the same, the memory digest included."""
     kernel(CLOUD[0])
     first, second = (
-        json.loads(command("run", CLOUD[0], "--json", "--out", out, "--cmdline", "quiet", "--seed", 3).out)
+        json.loads(
+            command("run", CLOUD[0], "--json", "--trace", "calls", "--out", out, "--cmdline", "quiet", "--seed", 3).out
+        )
         for out in ("a", "b")
     )
     first.pop("timing"), second.pop("timing")
@@ -87,7 +91,9 @@ def test_the_seed_decides_where_the_kernel_goes(kernel, command):
     """KASLR rests on the seed alone."""
     kernel(CLOUD[0])
     entries = {
-        json.loads(command("run", CLOUD[0], "--json", "--out", f"s{seed}", "--seed", seed).out)["handoff"]["entry"]
+        json.loads(command("run", CLOUD[0], "--json", "--trace", "calls", "--out", f"s{seed}", "--seed", seed).out)[
+            "handoff"
+        ]["entry"]
         for seed in (1, 2, 3)
     }
     assert len(entries) == 3
@@ -96,7 +102,7 @@ def test_the_seed_decides_where_the_kernel_goes(kernel, command):
 def test_a_stub_that_gives_up_is_an_outcome(kernel, command):
     """Too little memory for the kernel: the stub says so and leaves with an error."""
     kernel(CLOUD[1])
-    done = command("run", CLOUD[1], "--json", "--out", "run", "--memory", "48M")
+    done = command("run", CLOUD[1], "--json", "--trace", "calls", "--out", "run", "--memory", "48M")
     report = json.loads(done.out)
     assert done.code == 3
     assert report["outcome"]["kind"] == "exited"
@@ -113,7 +119,7 @@ def test_firmware_without_page_permissions_protocol(kernel, command, tmp_path):
         '[[memory.reserved]]\nstart = 0\nsize = "4K"\ntype = "BootServicesData"\nmapped = false\n'
         "[firmware]\nmemory_attribute = false\nrng = false\n"
     )
-    done = command("run", CLOUD[0], "--json", "--out", "run", "--platform", platform)
+    done = command("run", CLOUD[0], "--json", "--trace", "calls", "--out", "run", "--platform", platform)
     assert done.code == 0
     assert json.loads(done.out)["outcome"]["kind"] == "kernel-entry"
 
