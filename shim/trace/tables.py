@@ -98,8 +98,8 @@ TOUCHED = Table(
 )
 
 COVERAGE = Table(
-    "bytes",
-    "Which bytes the CPU touched at all, as runs; in the folder coverage.",
+    "coverage/bytes",
+    "Which bytes the CPU touched at all, as runs.",
     (
         Column("region", "uint32", "id in regions; what nobody owned is not covered"),
         Column("write", "bool", "whether it wrote them"),
@@ -108,4 +108,4 @@ COVERAGE = Table(
     ),
 )
 
-TABLES = (CALLS, REGIONS, TOUCHED)
+TABLES = (CALLS, REGIONS, TOUCHED, COVERAGE)

@@ -112,15 +112,14 @@ class Watcher:
         self.regions.end()
         self._regions.close()
         if recorder is not None:
-            self._write(TOUCHED, self.folder, recorder.rows())
-            covered = self.folder / "coverage"
-            covered.mkdir()
-            self._write(COVERAGE, covered, recorder.coverage())
+            self._write(TOUCHED, recorder.rows())
+            (self.folder / COVERAGE.name).parent.mkdir()
+            self._write(COVERAGE, recorder.coverage())
             for each in recorder.findings():
                 self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
 
-    def _write(self, table: Table, folder: Path, rows: Iterator[tuple[Any, ...]]) -> None:
-        writer = TableWriter(folder, table)
+    def _write(self, table: Table, rows: Iterator[tuple[Any, ...]]) -> None:
+        writer = TableWriter(self.folder, table)
         for row in rows:
             writer.add(row)
         writer.close()

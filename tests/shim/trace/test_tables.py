@@ -7,7 +7,7 @@ from shim.trace.tables import TABLES
 
 
 def test_the_names_are_there_once():
-    assert [table.name for table in TABLES] == ["calls", "regions", "touched"]
+    assert [table.name for table in TABLES] == ["calls", "regions", "touched", "coverage/bytes"]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -17,6 +17,7 @@ SMALL = Table("small", "A table.", (Column("seq", "uint64", "a number"), Column(
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_an_empty_table_is_a_file_with_its_columns(tmp_path, table):
+    (tmp_path / table.name).parent.mkdir(exist_ok=True)
     TableWriter(tmp_path, table).close()
     read = pq.read_table(tmp_path / f"{table.name}.parquet")
     assert read.num_rows == 0
