@@ -42,7 +42,7 @@ typedef struct {
 } Entry;
 
 typedef int (*read_function)(void *, int, void *);
-enum { HOOK_READ = 16, HOOK_WRITE = 17 }; /* Unicorn's UC_MEM_READ and UC_MEM_WRITE */
+enum { HOOK_WRITE = 17 }; /* Unicorn's UC_MEM_WRITE; the only other kind that comes is UC_MEM_READ */
 
 typedef struct {
     PyObject_HEAD
