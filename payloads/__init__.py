@@ -7,6 +7,7 @@ plain EFI programs. Runs nothing: that is the business of ``shim``.
 from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
 from payloads.identify import identify, open_payload
 from payloads.model import Kind, Machine, Payload, PeImage, Relocation, RelocationKind, Section
+from payloads.symbols import function_symbols
 
 __all__ = [
     "Kind",
@@ -21,6 +22,7 @@ __all__ = [
     "Section",
     "UnknownName",
     "Unreadable",
+    "function_symbols",
     "identify",
     "open_payload",
 ]

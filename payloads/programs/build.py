@@ -110,6 +110,12 @@ PROGRAMS = (
     Program("cpu_general", "cpu_fault.c", X86, ("FAULT_GENERAL",)),
     Program("handoff_like", machines=X86),
     Program("early_code", machines=X86),
+    Program("read_unwritten"),
+    Program("use_after_free"),
+    Program("read_nobodys"),
+    Program("after_exit", machines=X86),
+    Program("patch_code", "memory_attribute.c", X86, ("PATCH_CODE",)),
+    Program("execute_allowed_data", "memory_attribute.c", X86, ("EXECUTE_DATA",)),
 )
 
 
