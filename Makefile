@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
-INSTALL_FROM := pyproject.toml constraints.txt shim/machine/_native.c shim/trace/_recorder.c
+INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
 .PHONY: engine run test lint docs programs bench clean
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from efi_services.guids import name_of
 from efi_services.memory_map import MemoryType
 from efi_services.status import EfiError, Status
 from efi_services.structs import Struct, struct
@@ -40,6 +41,7 @@ class ConfigurationTables:
             self._make_room(len(self._tables) + (vendor not in self._tables))
             self._tables[vendor] = table
             self._packed[vendor] = ConfigurationEntry(vendor, table).pack(self._firmware.abi)
+            self._firmware.observer.region_named(table, f"configuration table {name_of(vendor)}")
         elif vendor in self._tables:
             del self._tables[vendor], self._packed[vendor]
         else:

@@ -107,9 +107,10 @@ class Firmware:
         """Pages for the guest, executable where their type is one of code."""
         start = self.memory_map.allocate(how, memory_type, pages, address)
         end = start + pages * PAGE
+        access = Access.RWX if memory_type.is_code else Access.RW
         if memory_type.is_code:
-            self.mmu.protect(start, end - start, Access.RWX)
-        self.observer.region_born(start, end, "pages", memory_type.name)
+            self.mmu.protect(start, end - start, access)
+        self.observer.region_born(start, end, "pages", memory_type.name, access=access)
         return start
 
     def free_pages(self, start: int, pages: int) -> None:
@@ -121,7 +122,7 @@ class Firmware:
     def allocate_pool(self, memory_type: MemoryType, size: int, kind: str = "pool", name: str = "") -> int:
         """Bytes from the pool."""
         address = self.pool.allocate(memory_type, size)
-        self.observer.region_born(address, address + max(size, 1), kind, name or memory_type.name)
+        self.observer.region_born(address, address + max(size, 1), kind, memory_type.name, name)
         return address
 
     def store(self, data: bytes, memory_type: MemoryType, name: str) -> int:
@@ -204,9 +205,10 @@ class Firmware:
             AllocateType.AnyPages, MemoryType.BootServicesData, pages + 1, owner=Owner.FIRMWARE
         )
         self.mmu.protect(base, PAGE, Access.NONE)
-        self.observer.region_born(base, base + PAGE, "firmware", "stack guard")
-        self.observer.region_born(base + PAGE, base + (pages + 1) * PAGE, "stack", "payload stack")
-        return base + (pages + 1) * PAGE
+        top, memory_type = base + (pages + 1) * PAGE, MemoryType.BootServicesData.name
+        self.observer.region_born(base, base + PAGE, "firmware", memory_type, "stack guard", Access.NONE)
+        self.observer.region_born(base + PAGE, top, "stack", memory_type, "payload stack")
+        return top
 
     def leave_boot_services(self) -> None:
         """Boot services are gone: what section 7.4.6 says of the system table, and interrupts off."""
@@ -289,7 +291,7 @@ class Firmware:
     ) -> tuple[int, int]:
         size = -(-(len(services) + spare) * GATE_STEP // PAGE) * PAGE
         start = self.memory_map.allocate(AllocateType.AnyPages, memory_type, size // PAGE, owner=Owner.FIRMWARE)
-        self.observer.region_born(start, start + size, "firmware", f"{memory_type.name} gates")
+        self.observer.region_born(start, start + size, "firmware", memory_type.name, "gates of services", Access.RX)
         self.memory.write(start, self.abi.return_instruction.ljust(GATE_STEP, b"\xcc") * (size // GATE_STEP))
         self.mmu.protect(start, size, Access.RX)
         for index, (service, table) in enumerate(services):
@@ -326,7 +328,7 @@ class Firmware:
         if initrd is not None:
             path = self._path(vendor_media(guids.LINUX_EFI_INITRD_MEDIA), "initrd device path")
             handle = self.install(0, guids.DEVICE_PATH, path)
-            self.install(handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd)))
+            self.install(handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd, self._initrd_loaded)))
 
     def _offer(self, instance: Any) -> tuple[int, int]:
         """Put a protocol on a handle of its own; gives the handle and the interface's address."""
@@ -335,6 +337,9 @@ class Firmware:
 
     def _path(self, node: bytes, name: str) -> int:
         return self.store(node + END, MemoryType.BootServicesData, name)
+
+    def _initrd_loaded(self, address: int) -> None:
+        self.observer.region_named(address, "initrd")
 
     def _offer_configuration(self) -> None:
         platform = self.platform

@@ -93,8 +93,9 @@ class Images:
             raise EfiError(Status.LOAD_ERROR) from None
         for segment in file.segments:
             firmware.mmu.protect(base + segment.offset, -(-segment.size // PAGE) * PAGE, segment.access)
+            start = base + segment.offset
             firmware.observer.region_born(
-                base + segment.offset, base + segment.offset + segment.size, "image", f"{name} {segment.name}"
+                start, start + segment.size, "image", code.name, f"{name} {segment.name}", segment.declared
             )
         firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
         try:

@@ -99,12 +99,13 @@ class Entropy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of an image in memory: offset and size in bytes, and what its code may do there."""
+    """A part of an image in memory: offset and size in bytes, what code may do there, and what the file says of it."""
 
     name: str
     offset: int
     size: int
     access: Access
+    declared: Access
 
 
 class ImageFile(Protocol):
@@ -168,8 +169,13 @@ class Observer(Protocol):
     def finding(self, kind: str, detail: str) -> None:
         """Something happened that an auditor wants to know."""
 
-    def region_born(self, start: int, end: int, kind: str, name: str) -> None:
-        """Bytes got an owner."""
+    def region_born(
+        self, start: int, end: int, kind: str, memory_type: str, name: str = "", access: Access = Access.RW
+    ) -> None:
+        """Bytes got an owner; *name* says what they are, where that is known, *access* what code may do there."""
+
+    def region_named(self, address: int, name: str) -> None:
+        """The bytes at *address* belong to something that holds *name* from now on."""
 
     def region_died(self, start: int, end: int) -> None:
         """Whatever of this range had an owner has none any more."""

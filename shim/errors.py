@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
         return made
 
     OK = 0, "the payload did what it exists for: the kernel's entry was reached, or it ended with EFI_SUCCESS"
-    JUDGED_NO = 1, "kept for verbs that judge and say no; no verb does yet"
+    JUDGED_NO = 1, "a comparison said no"
     USAGE = 2, "the command's words, or a file of settings, are wrong"
     EFI_ERROR = 3, "the payload gave up with an EFI error"
     FAULT = 4, "the payload faulted"
@@ -33,6 +33,12 @@ class ShimError(Exception):
     """A user's or a payload's doing: one line for a person, and an exit code."""
 
     code = ExitCode.USAGE
+
+
+class DiffersError(ShimError):
+    """A comparison said no."""
+
+    code = ExitCode.JUDGED_NO
 
 
 class UsageError(ShimError):

@@ -52,6 +52,7 @@ def get_memory_map(
         raise EfiError(Status.BUFFER_TOO_SMALL)
     if memory_map is None:
         raise EfiError(Status.INVALID_PARAMETER)
+    fw.observer.region_named(memory_map.address, "memory map")
     memory_map.write(b"".join(each.pack(fw.abi).ljust(DESCRIPTOR_SIZE, b"\0") for each in descriptors))
     if key is not None:
         key.set(fw.memory_map.key)

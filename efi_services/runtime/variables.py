@@ -34,6 +34,7 @@ def get_variable(
         raise EfiError(Status.BUFFER_TOO_SMALL)
     if data is None:
         raise EfiError(Status.INVALID_PARAMETER)
+    fw.observer.region_named(data.address, f"variable {name}")
     data.write(variable.data)
     return Status.SUCCESS
 

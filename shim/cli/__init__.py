@@ -8,7 +8,7 @@ import sys
 import typer
 
 from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
-from shim.cli import doctor, engine, fetch, inspect, run, services, show
+from shim.cli import doctor, engine, fetch, inspect, query, replay, run, services, show
 from shim.errors import ExitCode, ShimError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command("fetch")(fetch.fetch)
 app.command("payloads")(fetch.payloads)
 app.command("inspect")(inspect.inspect)
 app.command("show")(show.show)
+app.command("query")(query.query)
+app.command("replay")(replay.replay)
 app.command("services")(services.services)
 app.command("doctor")(doctor.doctor)
 app.add_typer(engine.app, name="engine")

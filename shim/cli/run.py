@@ -1,5 +1,6 @@
 """``efi-shim run``: a payload to its kernel entry, or its end."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,9 +32,11 @@ def run(
     memory: Annotated[str | None, typer.Option(help="Guest RAM instead of the platform's, such as 2G.")] = None,
     dump_ram: Annotated[bool, typer.Option("--dump-ram", help="Keep RAM as it is at the end.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/<payload>-<n>.")] = None,
+    keep_accesses: Annotated[
+        bool, typer.Option("--keep-accesses", help="Store every access as a row, with --trace exact.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write run.json to stdout, and nothing else there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    keep_accesses: Annotated[bool, typer.Option("--keep-accesses", hidden=True)] = False,
     unprivileged: Annotated[bool, typer.Option("--unprivileged", hidden=True)] = False,
     screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -43,7 +46,6 @@ def run(
     from shim.report.live import Live
 
     for given, name in (
-        (keep_accesses, "--keep-accesses"),
         (unprivileged, "--unprivileged"),
         (screenshot, "--screenshot"),
     ):
@@ -51,6 +53,10 @@ def run(
             raise UsageError(f"{name} {_LATER}")
     if trace not in ("calls", "exact", None):
         raise UsageError(f"--trace {trace}: give calls or exact")
+    if keep_accesses and trace == "calls":
+        raise UsageError("--keep-accesses needs --trace exact")
+    # To be ended from outside is an end like Ctrl-C: what was recorded is written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine = load_platform(platform)
     if memory is not None:
         try:
@@ -65,8 +71,10 @@ def run(
     from shim.session.run import Request, Session, check
 
     # With the released engine a kernel's accesses take a minute; that has to be asked for.
-    trace = trace or ("exact" if engine_info().patched else "calls")
-    request = Request(program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram)
+    trace = trace or ("exact" if engine_info().patched or keep_accesses else "calls")
+    request = Request(
+        program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram, keep=keep_accesses
+    )
     check(request)
     folder = new_run_folder(out, program.name)
     with live:

@@ -1,10 +1,12 @@
 """``efi-shim show``: a run as tables."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from shim.cli.replay import parse_calls
 from shim.errors import UsageError
 
 
@@ -12,18 +14,45 @@ def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     what: Annotated[str, typer.Argument(help="calls, accesses, regions, events or handoff; the summary without.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Rows at the most; 0 for all.")] = 0,
+    by: Annotated[str, typer.Option(help="Sum accesses by region, function, code (instruction) or call.")] = "region",
+    code: Annotated[
+        str | None, typer.Option(metavar="A..B", help="Only accesses by code at these addresses, in hexadecimal.")
+    ] = None,
+    calls: Annotated[
+        str | None, typer.Option(metavar="A..B", help="Only accesses from the start of call A to that of call B.")
+    ] = None,
 ) -> None:
     """Show a run: its summary, or one of its tables."""
-    from shim.report import folder, tables
+    from shim.report import tables
+    from shim.report.accesses import show_accesses
+    from shim.trace import folder
 
     views = {
         "": tables.show_summary,
         "calls": tables.show_calls,
-        "accesses": tables.show_accesses,
         "regions": tables.show_regions,
         "events": tables.show_events,
         "handoff": tables.show_handoff,
     }
-    if what not in views:
-        raise UsageError(f"there is no view {what!r}; give {', '.join(each for each in views if each)}, or nothing")
+    if what not in (*views, "accesses"):
+        names = sorted((*filter(None, views), "accesses"))
+        raise UsageError(f"there is no view {what!r}; give {', '.join(names)}, or nothing")
+    if what == "accesses":
+        show_accesses(folder.open_run(run), limit, by, _parse_code(code), parse_calls(calls))
+        return
+    if by != "region" or code is not None or calls is not None:
+        raise UsageError("--by, --code and --calls are for accesses")
     views[what](folder.open_run(run), limit)
+
+
+def _parse_code(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"((?:0x)?[0-9a-fA-F]*)\.\.((?:0x)?[0-9a-fA-F]*)", text)
+    try:
+        if found is None or found[0] == "..":
+            raise ValueError
+        first, last = (int(each, 16) if each else None for each in found.groups())
+    except ValueError:
+        raise UsageError(f"--code {text}: give two addresses, such as 0x3fd80000..0x3fd90000") from None
+    return first, last

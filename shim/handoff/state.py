@@ -12,6 +12,7 @@ from shim.handoff import x86
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from efi_services.firmware import Firmware
@@ -44,6 +45,20 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
             for each in firmware.memory_map.descriptors()
         ],
     }
+
+
+def places(state: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """Addresses of what a kernel finds, with their names."""
+    yield state["entry"], "kernel"
+    boot_params = state["boot_params"]
+    if boot_params is not None:
+        found = {
+            "boot_params": boot_params["address"],
+            "command line": boot_params["command_line_address"],
+            "memory map": boot_params["efi_info"]["memory_map"],
+            "initrd": boot_params["initrd_address"],
+        }
+        yield from ((address, name) for name, address in found.items() if address)
 
 
 def save(folder: Path, state: dict[str, Any], ram: Ram) -> None:

@@ -23,6 +23,11 @@ class LoadableImage:
         self.fixed_base = image.image_base if image.relocations_stripped else None
         self.segments = self._segments()
 
+    @property
+    def symbols(self) -> list[tuple[int, str]]:
+        """The functions that it has symbols for: offsets and names."""
+        return payloads.function_symbols(self._data)
+
     def place(self, base: int) -> bytes:
         """The image as it lies in memory at *base*; raises ValueError where it can't lie there."""
         image = self._image
@@ -47,7 +52,8 @@ class LoadableImage:
         # Sections that share a page can't have permissions of their own, and an image that doesn't say that it is
         # NX-compatible may execute its data: then all of it may do everything, as firmware treats such images.
         strict = image.section_alignment % PAGE == 0 and image.nx_compat
-        segments = [Segment("headers", 0, image.size_of_headers, Access.READ if strict else Access.RWX)]
+        allowed = Access.READ if strict else Access.RWX
+        segments = [Segment("headers", 0, image.size_of_headers, allowed, Access.READ)]
         for section in image.sections:
             access = Access.NONE
             if section.readable:
@@ -62,6 +68,7 @@ class LoadableImage:
                     section.virtual_address,
                     max(section.virtual_size, 1),
                     access if strict else Access.RWX,
+                    access,
                 )
             )
         return tuple(segments)

@@ -21,6 +21,7 @@ enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
 typedef struct uc_struct uc_engine;
 typedef int (*stop_function)(uc_engine *);
 typedef int (*write_function)(uc_engine *, int, const void *);
+typedef void (*block_function)(uc_engine *, uint64_t, uint32_t, void *);
 
 typedef struct {
     PyObject_HEAD
@@ -33,6 +34,7 @@ typedef struct {
     unsigned long long read_ns;    /* what one read of the time stamp counter takes */
     unsigned long long tsc_offset; /* time stamp counter at virtual time 0; it counts nanoseconds */
     unsigned long long tsc_reads;
+    unsigned long long next, next_data; /* another block callback, for blocks that do begin, and what it wants */
     int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
     int reason;
     int armed;
@@ -52,7 +54,6 @@ static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
     Monitor *self = data;
     int i;
 
-    (void)size;
     if (self->blocks >= self->limit) {
         stop(self, uc, REASON_LIMIT);
         return;
@@ -73,6 +74,8 @@ static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
     }
     self->blocks++;
     self->previous = address;
+    if (self->next)
+        ((block_function)(uintptr_t)self->next)(uc, address, size, (void *)(uintptr_t)self->next_data);
 }
 
 static uint64_t read_tsc(Monitor *self, uc_engine *uc)
@@ -191,6 +194,8 @@ static PyMemberDef members[] = {
     {"read_ns", T_ULONGLONG, offsetof(Monitor, read_ns), 0, "virtual time that a counter read takes"},
     {"tsc_offset", T_ULONGLONG, offsetof(Monitor, tsc_offset), 0, "time stamp counter at virtual time 0"},
     {"tsc_reads", T_ULONGLONG, offsetof(Monitor, tsc_reads), 0, "reads of the time stamp counter"},
+    {"next", T_ULONGLONG, offsetof(Monitor, next), 0, "address of another block callback, 0: none"},
+    {"next_data", T_ULONGLONG, offsetof(Monitor, next_data), 0, "what it wants as user data"},
     {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
     {"rcx", T_INT, offsetof(Monitor, rcx), 0, "Unicorn's number of RCX"},
     {"rdx", T_INT, offsetof(Monitor, rdx), 0, "Unicorn's number of RDX"},

@@ -15,6 +15,8 @@ class Monitor:
     read_ns: int
     tsc_offset: int
     tsc_reads: int
+    next: int
+    next_data: int
     rax: int
     rcx: int
     rdx: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _NUMBER = arch.REGISTERS.__getitem__
+#: A callback for blocks: engine, address, size, data.
+_BLOCK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
 #: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
 SLICE = 1 << 20
@@ -32,14 +35,16 @@ class Layout:
     mapped: tuple[tuple[int, int], ...]
     page_tables: int
     descriptor_tables: int
+    reserved: tuple[tuple[int, int, str], ...] = ()
 
     @property
-    def own_regions(self) -> tuple[tuple[int, int, str], ...]:
-        """What lies in the memory that is set aside: start, end and name."""
+    def own_regions(self) -> tuple[tuple[int, int, str, str], ...]:
+        """What is set aside from the start: start, end, memory type and name."""
         end = self.descriptor_tables + arch.TABLES_BYTES
         return (
-            (self.page_tables, self.descriptor_tables, "page tables"),
-            (self.descriptor_tables, end, "descriptor tables"),
+            *((*each, "reserved by the platform") for each in self.reserved),
+            (self.page_tables, self.descriptor_tables, "BootServicesData", "page tables"),
+            (self.descriptor_tables, end, "BootServicesData", "descriptor tables"),
         )
 
     @staticmethod
@@ -61,6 +66,10 @@ class NativeFolder(Protocol):
     @property
     def hook_callback(self) -> int:
         """Address of a callback for Unicorn's memory hooks."""
+
+    @property
+    def block_callback(self) -> int:
+        """Address of a callback for blocks."""
 
     @property
     def state(self) -> int:
@@ -134,15 +143,18 @@ class Machine:
         for start, end in gates:
             self._engine.hook_code(start, end, self._at_gate)
 
-    def hook_accesses(self, callback: Callable[[int, int, int, bool], None]) -> None:
-        """Report every memory access of the CPU (pc, address, size, write)."""
-        self._engine.hook_accesses(callback)
+    def watch(self, access: Callable[[int, int, int, bool], None], block: Callable[[int, int], None]) -> None:
+        """Report every memory access of the CPU (pc, address, size, write) and every block (address, size)."""
+        self._engine.hook_accesses(access)
+        self._next = next_ = _BLOCK(lambda _uc, address, size, _data: block(address, size))
+        self.monitor.next = ctypes.cast(next_, ctypes.c_void_p).value or 0
 
-    def record_natively(self, folder: NativeFolder) -> None:
-        """Report every memory access of the CPU to native code."""
+    def watch_natively(self, folder: NativeFolder) -> None:
+        """Report every memory access of the CPU and every block to native code."""
         folder.read_register = self._engine.read_function
         folder.pc_register = arch.REGISTERS["rip"]
         self._engine.hook_native_accesses(folder.access_callback, folder.hook_callback, folder.state)
+        self.monitor.next, self.monitor.next_data = folder.block_callback, folder.state
 
     def arm(self, ranges: Sequence[tuple[int, int]], entries: Sequence[int]) -> None:
         """From now on, leaving all of *ranges* or entering one of *entries* is the hand-off."""

@@ -15,10 +15,10 @@ from shim.errors import UnreadableError
 from shim.report.live import summary_table
 from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
-from shim.trace.tables import CALLS, REGIONS, TOUCHED
+from shim.trace.tables import CALLS, REGIONS
 
 if TYPE_CHECKING:
-    from shim.report.folder import RunFolder
+    from shim.trace.folder import RunFolder
     from shim.trace.tables import Table as Definition
 
 
@@ -44,7 +44,7 @@ def show_calls(run: RunFolder, limit: int) -> None:
 
 def show_regions(run: RunFolder, limit: int) -> None:
     """Who owned which bytes."""
-    table = _table("start", "end", "kind", "owner", "name", "from call", "to call", "read", "written")
+    table = _table("start", "end", "kind", "owner", "type", "name", "from call", "to call", "read", "written")
     for row in sorted(_rows(run, REGIONS, 0), key=lambda each: (each["start"], each["id"]))[: limit or None]:
         counts = [row[each] if row[each] is not None else "-" for each in ("bytes_read", "bytes_written")]
         _add(
@@ -53,35 +53,12 @@ def show_regions(run: RunFolder, limit: int) -> None:
             f"{row['end']:#x}",
             row["kind"],
             row["owner"] or "firmware",
+            row["type"],
             row["name"],
             "start" if row["born_call"] is None else row["born_call"],
             "end" if row["died_call"] is None else row["died_call"],
             *counts,
         )
-    stdout_console().print(table)
-
-
-def show_accesses(run: RunFolder, limit: int) -> None:
-    """Memory accesses by region and direction."""
-    if run.report.accesses.level != "exact":
-        raise UnreadableError(f"{run.path}: made with --trace calls, so no accesses were recorded; use --trace exact")
-    regions = {row["id"]: row for row in _rows(run, REGIONS, 0)}
-    sums: dict[tuple[int, str, bool], list[int]] = {}
-    for row in _rows(run, TOUCHED, 0):
-        entry = sums.setdefault(
-            (row["region"], row["origin"], row["write"]), [0, 0, row["first_call"], row["last_call"]]
-        )
-        entry[0] += row["count"]
-        entry[1] += row["bytes"]
-        entry[2] = min(entry[2], row["first_call"])
-        entry[3] = max(entry[3], row["last_call"])
-    table = _table("start", "region", "by", "", "accesses", "bytes", "calls")
-    ordered = sorted(sums.items(), key=lambda each: (-each[1][1], each[0]))
-    for (number, origin, write), (count, size, first, last) in ordered[: limit or None]:
-        region = regions.get(number)
-        start = f"{region['start']:#x}" if region else ""
-        name = f"{region['kind']} {region['name']}" if region else "nobody's memory"
-        _add(table, start, name, origin, "write" if write else "read", f"{count:,}", f"{size:,}", f"{first}..{last}")
     stdout_console().print(table)
 
 

@@ -45,7 +45,13 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
     taken = [(each.start, each.end) for each in reserved]
     free = [Range(start, end, MemoryType.ConventionalMemory, RAM) for start, end in _subtract(ram, holes + taken)]
     settings = platform.firmware
-    layout = Layout(tuple(ram), mapped, page_tables=top, descriptor_tables=top + room - TABLES_BYTES)
+    layout = Layout(
+        tuple(ram),
+        mapped,
+        page_tables=top,
+        descriptor_tables=top + room - TABLES_BYTES,
+        reserved=tuple((each.start, each.end, each.type.name) for each in reserved[:-1]),
+    )
     return layout, firmware_platform.Platform(
         name=platform.name,
         ranges=tuple(reserved + free),

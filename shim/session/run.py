@@ -11,21 +11,23 @@ from efi_services import status
 from efi_services.abi import ABIS
 from efi_services.dispatch import RunEnds
 from efi_services.firmware import Firmware, Ports
+from efi_services.ports import Access
 from efi_services.status import EfiError
 from shim.config import run as report
 from shim.engine import engine_info
-from shim.errors import NotRunnableError, UnreadableError, UsageError
+from shim.errors import NotRunnableError, UsageError
 from shim.handoff import state
-from shim.loader import PeReader
+from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.session.build import build
 from shim.trace.accesses import PythonRecorder
-from shim.trace.native import NativeRecorder
+from shim.trace.code import Code, write_functions
+from shim.trace.native import Keep, NativeRecorder
 from shim.trace.watcher import Watcher
-from shim.trace.writer import warm_up
+from shim.trace.writer import warm_up, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from payloads import Payload
@@ -56,6 +58,10 @@ class Request:
     max_blocks: int = 1 << 36
     dump_ram: bool = False
     recorder: str = "native"
+    #: Store the rows of all accesses, or of those between two calls, but not more than the first so many.
+    keep: bool = False
+    keep_calls: tuple[int | None, int | None] = (None, None)
+    most_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,12 @@ class Session:
         check(request)
         abi = ABIS[request.payload.machine.value]
         layout, platform = build(request.platform)
-        self._watcher = Watcher(folder, show, exact=request.trace == "exact")
+        self._watcher = Watcher(folder, show)
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
         self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
-        for start, end, name in layout.own_regions:
-            self._watcher.region_born(start, end, "firmware", name)
+        for start, end, memory_type, name in layout.own_regions:
+            self._watcher.region_born(start, end, "firmware", memory_type, name)
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
             self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
@@ -102,28 +108,39 @@ class Session:
             raise NotRunnableError(self._why_not(error)) from None
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
-            machine.record_natively(self._recorder.folder)
+            machine.watch_natively(self._recorder.folder)
         elif self._recorder is not None:
-            machine.hook_accesses(self._recorder.access)
+            machine.watch(self._recorder.access, self._recorder.block)
 
     def run(self) -> report.RunReport:
         """Run to the end and write the folder; gives what run.json says."""
+        entry: dict[str, Any] | None = None
         try:
             ended, stop = self._execute()
+            if stop is not None:
+                entry = state.collect(self._machine, self._firmware, stop)
+                for address, name in state.places(entry):
+                    self._watcher.region_named(address, name)
         finally:
             self._firmware.dispatcher.abandon()
-            self._watcher.close(self._recorder)
+            code = list(self._code())
+            try:
+                self._watcher.close()
+            finally:
+                if self._recorder is not None:
+                    self._recorder.close()
+        if self._recorder is not None:
+            write_functions(self._folder, self._request.payload.machine.value, code, self._machine.ram.view)
         handoff = report.Handoff()
-        if stop is not None:
-            entry = state.collect(self._machine, self._firmware, stop)
+        if stop is not None and entry is not None:
             state.save(self._folder, entry, self._machine.ram)
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
         if self._request.dump_ram:
             state.save_ram(self._folder, self._machine.ram)
         made = self._report(ended, handoff)
-        _write(self._folder / "platform.toml", self._request.platform.toml)
-        _write(self._folder / "console.txt", self._firmware.console.text)
-        _write(self._folder / "run.json", made.to_json())
+        write_whole(self._folder / "platform.toml", self._request.platform.toml)
+        write_whole(self._folder / "console.txt", self._firmware.console.text)
+        write_whole(self._folder / "run.json", made.to_json())
         return made
 
     def _execute(self) -> tuple[report.Outcome, Stop | None]:
@@ -160,6 +177,8 @@ class Session:
             self._services_s += time.perf_counter() - began
         if firmware.boot_services_exited and not gone:
             self._watch_for_handoff()
+            if self._recorder is not None:
+                self._recorder.exited()
         reason = self._out_of_time()
         if reason is not None:
             raise RunEnds("budget", None, reason)
@@ -173,6 +192,8 @@ class Session:
 
     def _poll(self) -> str | None:
         seconds = time.monotonic() - self._began
+        if self._recorder is not None:
+            self._recorder.relieve()
         self._progress(Progress(self._machine.monitor.blocks, self._firmware.dispatcher.call_count, seconds))
         return self._out_of_time()
 
@@ -184,16 +205,31 @@ class Session:
 
     def _record(self) -> Recorder:
         watcher = self._watcher
-        calls_begun, gate = (lambda: watcher.begun), (lambda: watcher.gate)
         top = max(end for _, end in self._machine.ram.ranges)
+        request = self._request
         recorder: Recorder
-        if self._request.recorder == "native":
-            recorder = native = NativeRecorder(watcher.regions, calls_begun, gate, top)
-            watcher.on_call = native.begin_call
+        if request.recorder == "native":
+            keep = Keep(self._folder, *request.keep_calls) if request.keep else None
+            recorder = NativeRecorder(watcher.regions, lambda: watcher.gate, top, watcher, keep, request.most_rows)
         else:
-            recorder = PythonRecorder(watcher.regions, calls_begun, gate, top)
+            recorder = PythonRecorder(watcher.regions, lambda: watcher.gate, top, watcher)
+        watcher.watch(recorder)
         self._machine.ram.touched = recorder.service_access
         return recorder
+
+    def _code(self) -> Iterator[Code]:
+        """The live regions with code that may be executed, and what is known of it."""
+        images = list(self._firmware.images)
+        for region in self._watcher.regions:
+            if Access.EXECUTE not in region.access or region.kind == "firmware":
+                continue
+            image = next((each for each in images if each.base <= region.start < each.end), None)
+            if image is None:
+                yield Code(region, region.start, region.name or region.type)
+            else:
+                known = image.file.symbols if isinstance(image.file, LoadableImage) else ()
+                symbols = {image.base + offset: name for offset, name in known}
+                yield Code(region, image.base, image.name, (image.entry,), symbols)
 
     def _why_not(self, error: EfiError) -> str:
         refused = self._watcher.findings.get("image-refused")
@@ -280,13 +316,3 @@ def check(request: Request) -> None:
             raise UsageError("the command line is not valid UTF-8") from None
     if request.initrd is not None and len(request.initrd) >= request.platform.memory.size:
         raise UsageError(f"the initrd of {len(request.initrd)} bytes is larger than the guest's memory")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror}") from None

@@ -7,12 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from efi_services.ports import Access
 from shim.trace.regions import Region, RegionLog
-from shim.trace.tables import CALLS, COVERAGE, REGIONS, TOUCHED
+from shim.trace.tables import BLOCKS, BYTES, CALLS, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from efi_services.dispatch import Call
@@ -35,8 +36,8 @@ class Watcher:
 
     folder: Path
     show: Callable[[str], None]
-    exact: bool = False
-    on_call: Callable[[int], None] = lambda _begun: None
+    #: What watches memory accesses, at level exact.
+    recorder: Recorder | None = None
     regions: RegionLog = field(init=False)
     findings: dict[str, Noted] = field(default_factory=dict)
     by_name: Counter[str] = field(default_factory=Counter)
@@ -46,16 +47,26 @@ class Watcher:
     image: str = ""
     _calls: TableWriter = field(init=False)
     _regions: TableWriter = field(init=False)
+    _folded: dict[str, TableWriter] = field(default_factory=dict)
+    #: Accesses before each call that hasn't ended yet.
+    _before: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.regions = RegionLog(self._bury)
         self._regions = TableWriter(self.folder, REGIONS)
         self._calls = TableWriter(self.folder, CALLS)
 
+    def watch(self, recorder: Recorder) -> None:
+        """Let *recorder* pass what it folds on to here."""
+        self.recorder = recorder
+        for table in (TOUCHED, BYTES, BLOCKS):
+            self._folded[table.name] = TableWriter(self.folder, table)
+
     def call_begins(self, call: Call) -> None:
         """A service has been entered."""
         self.begun = call.seq + 1
-        self.on_call(self.begun)
+        if self.recorder is not None:
+            self._before[call.seq] = self.recorder.begin_call(self.begun)
         self.gate = call.pc
         self.image = call.image
 
@@ -82,6 +93,7 @@ class Watcher:
                 call.bytes_in,
                 call.bytes_out,
                 call.time,
+                self._before.pop(call.seq, None),
             )
         )
 
@@ -97,36 +109,44 @@ class Watcher:
         else:
             noted.count += 1
 
-    def region_born(self, start: int, end: int, kind: str, name: str) -> None:
+    def region_born(
+        self, start: int, end: int, kind: str, memory_type: str, name: str = "", access: Access = Access.RW
+    ) -> None:
         """Bytes got an owner."""
         owner = self.image if kind in ("pages", "pool") else ""
-        self.regions.born(start, end, kind, owner, name, self._call())
+        self.regions.born(start, end, kind, owner, memory_type, name, self._call(), access)
 
     def region_died(self, start: int, end: int) -> None:
         """Bytes lost their owner."""
         self.regions.died(start, end, self._call())
 
-    def close(self, recorder: Recorder | None) -> None:
-        """Write what is left; the tables are readable from now on."""
-        self._calls.close()
-        self.regions.end()
-        self._regions.close()
-        if recorder is not None:
-            self._write(TOUCHED, recorder.rows())
-            (self.folder / COVERAGE.name).parent.mkdir()
-            self._write(COVERAGE, recorder.coverage())
-            for each in recorder.findings():
-                self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
+    def region_named(self, address: int, name: str) -> None:
+        """The firmware put something there."""
+        self.regions.named(address, name)
 
-    def _write(self, table: Table, rows: Iterator[tuple[Any, ...]]) -> None:
-        writer = TableWriter(self.folder, table)
-        for row in rows:
-            writer.add(row)
-        writer.close()
+    def row(self, table: Table, row: tuple[Any, ...]) -> None:
+        """The `Sink` of a recorder: a row."""
+        self._folded[table.name].add(row)
+
+    def packed(self, table: Table, rows: bytes) -> None:
+        """The `Sink` of a recorder: rows as native code packs them."""
+        self._folded[table.name].add_packed(rows)
+
+    def close(self) -> None:
+        """Write what is left; the tables are readable from now on."""
+        try:
+            self.regions.end()
+            if self.recorder is not None:
+                self.recorder.finish()
+                for each in self.recorder.findings():
+                    self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
+        finally:
+            for writer in (self._calls, self._regions, *self._folded.values()):
+                writer.close()
 
     def _bury(self, region: Region) -> None:
         """Keep a region's row: it is over, or the run is."""
-        counts = (region.bytes_read, region.bytes_written) if self.exact else (None, None)
+        counts = (region.bytes_read, region.bytes_written) if self.recorder else (None, None)
         self._regions.add(
             (
                 region.id,
@@ -134,6 +154,7 @@ class Watcher:
                 region.end,
                 region.kind,
                 region.owner,
+                region.type,
                 region.name,
                 region.born_call,
                 region.died_call,

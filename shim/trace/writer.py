@@ -11,6 +11,8 @@ from shim.errors import UnreadableError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from shim.trace.tables import Table
 
 BATCH = 1 << 15
@@ -22,7 +24,7 @@ def warm_up() -> None:
 
 
 class TableWriter:
-    """Collects rows and writes them in batches, each in the order of its first column."""
+    """Collects rows and writes them in batches."""
 
     def __init__(self, folder: Path, table: Table) -> None:
         self._path = folder / f"{table.name}.parquet"
@@ -34,28 +36,56 @@ class TableWriter:
         """Take a row; its values are in the order of the table's columns."""
         self._rows.append(row)
         if len(self._rows) >= BATCH:
-            self._write()
+            self._write_rows()
+
+    def add_packed(self, rows: bytes) -> None:
+        """Take rows as the table's dtype has them."""
+        self._write_rows()
+        self._write(self._table.unpack(rows))
 
     def close(self) -> None:
         """Write what is left; the file is readable from now on."""
-        self._write()
+        self._write_rows()
+        if self._writer is None:
+            self._write([])
         try:
             self._writer.close()
         except OSError as error:
             raise UnreadableError(f"{self._path}: {error}") from None
 
-    def _write(self) -> None:
+    def _write_rows(self) -> None:
+        import pyarrow as pa
+
+        if not self._rows:
+            return
+        if self._table.in_order:
+            self._rows.sort(key=lambda row: row[0])
+        schema = self._table.schema()
+        columns = zip(*self._rows, strict=True)
+        self._write([pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)])
+        self._rows.clear()
+
+    def _write(self, columns: list[pa.Array]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         schema = self._table.schema()
-        self._rows.sort(key=lambda row: row[0])
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(schema)
-        arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
         try:
             if self._writer is None:
+                if "/" in self._table.name:
+                    self._path.parent.mkdir(exist_ok=True)
                 self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
-            self._writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            if columns:
+                self._writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         except OSError as error:
             raise UnreadableError(f"{self._path}: {error}") from None
-        self._rows.clear()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None

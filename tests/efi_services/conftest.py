@@ -177,9 +177,9 @@ class FakeImage:
     kernel_entry: int | None = None
     fixed_base: int | None = None
     segments: tuple[Segment, ...] = (
-        Segment("headers", 0, 0x400, Access.READ),
-        Segment(".text", 0x1000, 0x1000, Access.RX),
-        Segment(".data", 0x2000, 0x800, Access.RW),
+        Segment("headers", 0, 0x400, Access.READ, Access.READ),
+        Segment(".text", 0x1000, 0x1000, Access.RX, Access.RX),
+        Segment(".data", 0x2000, 0x800, Access.RW, Access.RW),
     )
     place_fails: bool = False
 
@@ -210,7 +210,7 @@ class FakeObserver:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.begun, self.ended, self.findings, self.printed, self.regions = [], [], [], [], []
+        self.begun, self.ended, self.findings, self.printed, self.regions, self.named = ([] for _ in range(6))
 
     def call_begins(self, call):
         self.begun.append(call)
@@ -224,8 +224,11 @@ class FakeObserver:
     def finding(self, kind, detail):
         self.findings.append((kind, detail))
 
-    def region_born(self, start, end, kind, name):
-        self.regions.append((start, end, kind, name))
+    def region_born(self, start, end, kind, memory_type, name="", access=None):  # noqa: ARG002 - as the port has it
+        self.regions.append((start, end, kind, name or memory_type))
+
+    def region_named(self, address, name):
+        self.named.append((address, name))
 
     def region_died(self, start, end):
         self.regions.append((start, end, None, None))

@@ -84,7 +84,7 @@ def test_a_bad_file_is_refused_in_one_line(name, command, tmp_path):
         (["run", "program:hello", "--out", "taken"], 2, "taken"),
         (["run", "program:hello", "--out", "fifo"], 2, "fifo"),
         (["run", "program:hello", "--out", "/proc/nothing/here"], 10, "/proc"),
-        (["run", "program:hello", "--keep-accesses"], 2, "keep-accesses"),
+        (["run", "program:hello", "--keep-accesses", "--trace", "calls"], 2, "keep-accesses"),
         (["show", "nowhere"], 10, "nowhere"),
         (["show", "taken"], 10, "run.json"),
         (["inspect", "missing"], 10, "missing"),

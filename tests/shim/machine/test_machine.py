@@ -410,7 +410,7 @@ def test_a_hand_off_is_told_when_the_guest_switches_its_page_tables(guest, place
 
 def test_accesses_are_reported_with_their_place_and_direction(guest, places):
     seen = []
-    guest.machine.hook_accesses(lambda *access: seen.append(access))
+    guest.machine.watch(lambda *access: seen.append(access), lambda *_: None)
     # mov $0x300000, %eax; mov 8(%rax), %ebx; mov %rbx, (%rax); movb $1, 32(%rax); push %rbx; hlt
     assert is_halted(guest.run(bytes.fromhex("b8000030008b5808488918c640200153f4")))
     code, data = places.code, places.data
@@ -427,7 +427,7 @@ def test_watching_accesses_changes_nothing(make_guest):
         guest = make_guest()
         count = []
         if watch:
-            guest.machine.hook_accesses(lambda *_: count.append(1))
+            guest.machine.watch(lambda *_: count.append(1), lambda *_: None)
         stop = guest.run(FILL_LESS)
         return (stop, guest.machine.monitor.blocks, guest.ram.digest()), len(count)
 

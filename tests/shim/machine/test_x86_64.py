@@ -63,7 +63,7 @@ def test_it_is_in_long_mode(guest):
 
 
 def test_the_firmware_names_its_own_regions(guest):
-    (start, middle, _), (middle_again, end, _) = guest.layout.own_regions
+    (start, middle, *_), (middle_again, end, *_) = guest.layout.own_regions
     assert start == guest.layout.page_tables == guest.cr3
     assert middle == middle_again == guest.layout.descriptor_tables
     assert end == guest.layout.descriptor_tables + 8192

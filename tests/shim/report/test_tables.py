@@ -7,9 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shim.errors import UnreadableError
-from shim.report.folder import open_run
 from shim.report.tables import (
-    show_accesses,
     show_calls,
     show_events,
     show_handoff,
@@ -17,7 +15,8 @@ from shim.report.tables import (
     show_summary,
 )
 from shim.trace import writer as writer_module
-from shim.trace.tables import CALLS, REGIONS, TOUCHED
+from shim.trace.folder import open_run
+from shim.trace.tables import CALLS, REGIONS
 from shim.trace.writer import TableWriter
 
 GUID = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -28,7 +27,8 @@ def call(
 ):
     arguments, results = (json.dumps(each or {}) for each in (arguments, results))
     return (
-        seq, None, depth, image, 0x5000, 0x2000 + seq, "boot", service, protocol, arguments, results, status, 0, 0, 0,
+        seq, None, depth, image, 0x5000, 0x2000 + seq, "boot", service, protocol, arguments, results, status,
+        0, 0, 0, 0,
     )  # fmt: skip
 
 
@@ -112,44 +112,14 @@ def test_regions(shown, folder):
     write(
         folder,
         REGIONS,
-        (1, 0x2000, 0x3000, "pages", "stub", "LoaderData", 3, 9, 5, 6),
-        (2, 0x1000, 0x2000, "image", "", ".text", None, None, None, None),
+        (1, 0x2000, 0x3000, "pages", "stub", "LoaderData", "initrd", 3, 9, 5, 6),
+        (2, 0x1000, 0x2000, "image", "", "LoaderCode", ".text", None, None, None, None),
     )
     assert [line.split() for line in shown(show_regions)] == [
-        ["0x1000", "0x2000", "image", "firmware", ".text", "start", "end", "-", "-"],
-        ["0x2000", "0x3000", "pages", "stub", "LoaderData", "3", "9", "5", "6"],
+        ["0x1000", "0x2000", "image", "firmware", "LoaderCode", ".text", "start", "end", "-", "-"],
+        ["0x2000", "0x3000", "pages", "stub", "LoaderData", "initrd", "3", "9", "5", "6"],
     ]
     assert len(shown(show_regions, 1)) == 1
-
-
-def touched(region, write, count, size, first, last, origin="cpu", pc=1):
-    return (origin, region, pc, write, 8, count, size, 0, 0, first, last)
-
-
-def test_accesses_are_summed_by_region_and_direction(shown, folder):
-    write(folder, REGIONS, (1, 0x2000, 0x3000, "pages", "stub", "LoaderData", 3, 9, 5, 6))
-    write(
-        folder,
-        TOUCHED,
-        touched(1, True, 1, 8, 5, 6),
-        touched(1, True, 2, 1992, 3, 9, pc=2),
-        touched(1, False, 1, 4, 1, 1),
-        touched(0, False, 1, 1, 0, 0),
-        touched(1, True, 1, 3000, 2, 2, origin="service"),
-    )
-    assert [line.split() for line in shown(show_accesses)] == [
-        ["0x2000", "pages", "LoaderData", "service", "write", "1", "3,000", "2..2"],
-        ["0x2000", "pages", "LoaderData", "cpu", "write", "3", "2,000", "3..9"],
-        ["0x2000", "pages", "LoaderData", "cpu", "read", "1", "4", "1..1"],
-        ["nobody's", "memory", "cpu", "read", "1", "1", "0..0"],
-    ]
-    assert len(shown(show_accesses, 2)) == 2
-
-
-def test_accesses_need_the_level_exact(folder, make_report):
-    (folder / "run.json").write_text(make_report().to_json())
-    with pytest.raises(UnreadableError, match="--trace exact"):
-        show_accesses(open_run(folder), 0)
 
 
 def test_events(folder, capsys, shown, make_report):

@@ -49,7 +49,7 @@ def compare(tmp_path, *arguments):
     for report in (released, patched):
         del report["timing"], report["engine"]["patched"]
     assert released == patched
-    for table in ("calls", "regions", "touched", "coverage/bytes"):
+    for table in ("calls", "regions", "touched", "coverage/bytes", "coverage/blocks"):
         files = [(tmp_path / engine / f"{table}.parquet").read_bytes() for engine in ("released", "patched")]
         assert files[0] == files[1], table
     return patched["accesses"]["count"]

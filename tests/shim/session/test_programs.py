@@ -8,6 +8,8 @@ from importlib import resources
 
 import pytest
 
+from shim.trace.findings import KINDS
+
 EXPECTED = tomllib.loads((resources.files("payloads") / "programs" / "expected.toml").read_text())
 #: A loop's end is its budget: enough blocks to see that it loops.
 BUDGET = 300_000
@@ -23,7 +25,7 @@ FAULTS = {
 def test_program_ends_as_it_should(name, command):
     wanted = EXPECTED[name]
     limit = ["--max-blocks", BUDGET] if wanted["outcome"] == "budget" else []
-    done = command("run", f"program:{name}", "--json", "--out", "run", *limit)
+    done = command("run", f"program:{name}", "--json", "--out", "run", "--trace", "exact", *limit)
     report = json.loads(done.out)
     outcome = report["outcome"]
     assert outcome["kind"] == wanted["outcome"]
@@ -46,6 +48,8 @@ def test_program_ends_as_it_should(name, command):
     assert (refused is not None) == ("refused" in wanted)
     if refused is not None:
         assert refused["first"].startswith(wanted["refused"])
+    about_accesses = [each["kind"] for each in report["findings"] if each["kind"] in KINDS]
+    assert about_accesses == wanted.get("findings", [])
 
 
 def test_every_call_of_a_program_is_in_the_table(command, tmp_path):

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shim.errors import ExitCode, UnreadableError
-from shim.report.folder import open_run
+from shim.trace.folder import open_run
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def call(seq, **changes):
 
 @pytest.fixture
 def watcher(tmp_path):
-    return Watcher(tmp_path, lambda _text: None, exact=True)
+    return Watcher(tmp_path, lambda _text: None)
 
 
 def table(folder, name):
@@ -38,14 +38,14 @@ def test_calls_become_rows(watcher, tmp_path):
     one = call(0, arguments={"pages": 3, "text": "ä\ud800"}, results={"memory": "0x1000"}, bytes_in=5, bytes_out=8)
     other = call(1, parent=0, depth=1, protocol="EFI_RNG_PROTOCOL", service="GetRNG", table="protocol", status=None)
     make(watcher, one, other)
-    watcher.close(None)
+    watcher.close()
     first, second = table(tmp_path, "calls")
     assert json.loads(first.pop("arguments")) == {"pages": 3, "text": "ä\ud800"}
     assert json.loads(first.pop("results")) == {"memory": "0x1000"}
     assert first == {
         "seq": 0, "parent": None, "depth": 0, "image": "stub", "pc": 0x5000, "caller": 0x2000, "table": "boot",
         "service": "AllocatePages", "protocol": None, "status": "EFI_SUCCESS", "bytes_in": 5, "bytes_out": 8,
-        "t_virtual_ns": 0,
+        "t_virtual_ns": 0, "first_access": None,
     }  # fmt: skip
     assert (second["parent"], second["depth"], second["protocol"], second["status"]) == (0, 1, "EFI_RNG_PROTOCOL", None)
 
@@ -85,13 +85,13 @@ def test_the_console_is_passed_on(tmp_path):
 
 
 def test_regions_are_told_with_their_owners_and_calls(watcher, tmp_path):
-    watcher.region_born(0, 10, "firmware", "page tables")
+    watcher.region_born(0, 10, "firmware", "BootServicesData", "page tables")
     make(watcher, call(0), call(1, image="child"))
     for kind in ("pages", "pool", "image", "stack"):
-        watcher.region_born(100 * len(kind), 100 * len(kind) + 10, kind, kind)
+        watcher.region_born(100 * len(kind), 100 * len(kind) + 10, kind, "LoaderData")
     watcher.call_begins(call(2))
     watcher.region_died(0, 5)
-    watcher.close(None)
+    watcher.close()
     found = {(each["kind"], each["start"]): each for each in table(tmp_path, "regions")}
     assert [each["id"] for each in table(tmp_path, "regions")] == [1, 2, 3, 4, 5, 6]
     # Pages and pool belong to who called for them; the rest is the firmware's doing.
@@ -105,40 +105,43 @@ def test_regions_are_told_with_their_owners_and_calls(watcher, tmp_path):
 
 
 def test_lists_of_regions_hold_all_that_ever_were(watcher, tmp_path):
-    watcher.region_born(0, 10, "pages", "a")
-    watcher.region_born(5, 15, "pages", "b")
+    watcher.region_born(0, 10, "pages", "LoaderData", "a")
+    watcher.region_born(5, 15, "pages", "LoaderData", "b")
     watcher.region_died(0, 15)
-    watcher.close(None)
+    watcher.close()
     assert [(each["id"], each["start"], each["end"], each["name"]) for each in table(tmp_path, "regions")] == [
         (1, 0, 10, "a"),
-        (2, 0, 5, "a"),
-        (3, 5, 15, "b"),
+        (2, 5, 15, "b"),
+        (3, 0, 5, "a"),
     ]
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_accesses_are_counted_only_at_level_exact(tmp_path, exact):
-    watcher = Watcher(tmp_path, lambda _text: None, exact=exact)
-    watcher.region_born(0, 10, "pages", "a")
-    watcher.region_born(10, 20, "pages", "b")
-    recorder = PythonRecorder(watcher.regions, lambda: watcher.begun, lambda: watcher.gate, 1 << 20)
+    watcher = Watcher(tmp_path, lambda _text: None)
+    watcher.region_born(0, 10, "pages", "LoaderData", "a")
+    watcher.region_born(10, 20, "pages", "LoaderData", "b")
     if exact:
+        recorder = PythonRecorder(watcher.regions, lambda: watcher.gate, 1 << 20, watcher)
+        watcher.watch(recorder)
         recorder.access(1, 0, 8, True)
         recorder.access(1, 0, 4, False)
         watcher.region_died(0, 10)
-    watcher.close(recorder if exact else None)
+        make(watcher, call(0))
+    watcher.close()
     found = {each["name"]: (each["bytes_read"], each["bytes_written"]) for each in table(tmp_path, "regions")}
     assert found == ({"a": (4, 8), "b": (0, 0)} if exact else {"a": (None, None), "b": (None, None)})
     assert (tmp_path / "touched.parquet").exists() is exact
     if exact:
         assert [(each["region"], each["write"], each["bytes"]) for each in table(tmp_path, "touched")] == [
-            (1, False, 4),
             (1, True, 8),
+            (1, False, 4),
         ]
+        assert [each["first_access"] for each in table(tmp_path, "calls")] == [2]
 
 
 def test_a_run_without_anything_has_tables(watcher, tmp_path):
-    watcher.close(None)
+    watcher.close()
     assert table(tmp_path, "calls") == []
     assert table(tmp_path, "regions") == []
 
@@ -151,5 +154,5 @@ def test_the_dead_are_not_kept(watcher, tmp_path):
         watcher.region_died(0, 4096)
     assert time.process_time() - began < 20
     assert list(watcher.regions) == []
-    watcher.close(None)
+    watcher.close()
     assert [each["id"] for each in table(tmp_path, "regions")] == list(range(1, 40_001))

@@ -12,12 +12,11 @@ from shim.trace import writer as writer_module
 from shim.trace.tables import CALLS, REGIONS, TABLES, TOUCHED, Column, Table
 from shim.trace.writer import TableWriter, warm_up
 
-SMALL = Table("small", "A table.", (Column("seq", "uint64", "a number"), Column("text", "string", "a text")))
+SMALL = Table("small", "A table.", (Column("seq", "uint64", "a number"), Column("text", "string", "a text")), True)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_an_empty_table_is_a_file_with_its_columns(tmp_path, table):
-    (tmp_path / table.name).parent.mkdir(exist_ok=True)
     TableWriter(tmp_path, table).close()
     read = pq.read_table(tmp_path / f"{table.name}.parquet")
     assert read.num_rows == 0
@@ -27,10 +26,10 @@ def test_an_empty_table_is_a_file_with_its_columns(tmp_path, table):
 def test_rows_come_back_as_they_were(tmp_path):
     most = (1 << 64) - 1
     call = (
-        most, None, (1 << 32) - 1, "ä", most, 0, "boot", "Exit", None, '{"a": 1}', "{}", None, 0, most, most,
+        most, None, (1 << 32) - 1, "ä", most, 0, "boot", "Exit", None, '{"a": 1}', "{}", None, 0, most, most, None,
     )  # fmt: skip
-    region = (1, 0, most, "pages", "", "", None, None, None, most)
-    touched = ("service", 0, 0, True, 0, 1, 2, None, None, 0, 0)
+    region = (1, 0, most, "pages", "", "LoaderData", "", None, None, None, most)
+    touched = ("service", 0, 0, True, 0, 1, 2, None, None, 0, 0, 0)
     for table, row in ((CALLS, call), (REGIONS, region), (TOUCHED, touched)):
         writer = TableWriter(tmp_path, table)
         writer.add(row)

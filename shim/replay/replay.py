@@ -1,0 +1,157 @@
+"""Doing a run again: for the rows of its accesses, and to see that it is the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import payloads
+from payloads import catalogue
+from payloads.fetch import find_by_hash
+from shim.config.platform import load_platform
+from shim.errors import MissingError, UnreadableError, UsageError
+from shim.session.run import Progress, Request, Session
+from shim.trace.tables import ACCESSES
+from shim.trace.writer import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from payloads import Payload
+    from shim.config.run import RunReport
+    from shim.trace.folder import RunFolder
+
+#: What may differ: the host's doing, and what was asked for.
+_MAY_DIFFER = {"engine", "timing"}
+Calls = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of it: rows stored, and what differs from the run (nothing, if all is well)."""
+
+    rows: int
+    differs: tuple[str, ...]
+
+
+def replay(
+    run: RunFolder,
+    payload: Payload,
+    initrd: bytes | None,
+    calls: Calls = (None, None),
+    max_seconds: float = 300.0,
+    progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Replayed:
+    """Do *run* again and store the rows of its accesses, or of those between two calls, in its folder.
+
+    Nothing is stored if the replay is another run: its digest over all rows has to be the run's. A run that the
+    host's clock or its user ended is compared as far as it went.
+    """
+    was = run.report
+    if was.accesses.level != "exact":
+        raise UsageError(f"{run.path}: made with --trace calls; there is no digest of its accesses to compare with")
+    platform = load_platform(str(run.path / "platform.toml"))
+    cut = not was.engine.deterministic
+    request = Request(
+        payload,
+        platform,
+        was.inputs.cmdline,
+        initrd,
+        "exact",
+        was.inputs.seed,
+        max_seconds,
+        # Of a run that was cut off anywhere, the first accesses are compared: the block that was last may end here.
+        was.engine.blocks + cut if was.outcome.kind == "budget" else 1 << 62,
+        keep=True,
+        keep_calls=calls,
+        most_rows=was.accesses.count if cut else None,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:
+            report = Session(request, Path(temporary), progress=progress).run()
+            differs = _differences(was, report, cut=cut)
+            if differs:
+                return Replayed(0, differs)
+            rows = _take_over(run, Path(temporary), whole=calls == (None, None))
+    except OSError as error:
+        raise UnreadableError(f"{run.path}: {error.strerror}") from None
+    return Replayed(rows, ())
+
+
+def find_payload(run: RunFolder, given: Path | None) -> Payload:
+    """The payload of a run: *given*, or by its hash from the cache, our own programs, and the working folder."""
+    from shim.config.places import cache_folder
+
+    wanted = run.report.payload
+    if given is not None:
+        found = payloads.open_payload(given, wanted.name)
+        if found.sha256 != wanted.sha256:
+            raise UsageError(f"{given}: not the run's payload, whose SHA-256 is {wanted.sha256}")
+        return found
+    path = find_by_hash(wanted.sha256, cache_folder())
+    if path is None and wanted.name.startswith("program:"):
+        path = catalogue.program(wanted.name)
+    path = path or Path(wanted.name)
+    if path.is_file():
+        found = payloads.open_payload(path, wanted.name)
+        if found.sha256 == wanted.sha256:
+            return found
+    raise MissingError(f"the payload of this run is not at hand: give it with --payload (SHA-256 {wanted.sha256})")
+
+
+def find_initrd(run: RunFolder, given: bytes | None) -> bytes | None:
+    """The run's initrd: *given*, if it has the hash."""
+    wanted = run.report.inputs.initrd_sha256
+    if wanted is None:
+        return None
+    if given is None:
+        raise MissingError(f"the run had an initrd: give it with --initrd (SHA-256 {wanted})")
+    if hashlib.sha256(given).hexdigest() != wanted:
+        raise UsageError(f"not the run's initrd, whose SHA-256 is {wanted}")
+    return given
+
+
+def _differences(was: RunReport, now: RunReport, *, cut: bool) -> tuple[str, ...]:
+    """The names of what differs, with both values where they are short."""
+    old, new = was.model_dump(mode="json", by_alias=True), now.model_dump(mode="json", by_alias=True)
+    if cut:
+        names = ["accesses.digest"] if was.accesses.digest != now.accesses.digest else []
+        return tuple(_difference(name, old, new) for name in names)
+    return tuple(
+        _difference(f"{part}.{name}" if isinstance(old[part], dict) else part, old, new)
+        for part in old
+        if part not in _MAY_DIFFER
+        for name in (old[part] if isinstance(old[part], dict) else ("",))
+        if (part, name) != ("accesses", "kept") and _at(old, part, name) != _at(new, part, name)
+    )
+
+
+def _at(report: dict[str, Any], part: str, name: str) -> Any:
+    return report[part][name] if name else report[part]
+
+
+def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+    part, _, inner = name.partition(".")
+    before, after = str(_at(old, part, inner)), str(_at(new, part, inner))
+    most = 100
+    return f"{name}: {before}, now {after}" if len(before) + len(after) < most else name
+
+
+def _take_over(run: RunFolder, made: Path, *, whole: bool) -> int:
+    """Put the rows into the run's folder in place of what is there."""
+    import pyarrow.parquet as pq
+
+    there, new = run.path / ACCESSES.name, made / ACCESSES.name
+    if there.exists():
+        shutil.rmtree(there)
+    rows = 0
+    if new.exists():
+        rows = sum(pq.read_metadata(path).num_rows for path in new.iterdir())
+        new.rename(there)
+    accesses = run.report.accesses.model_copy(update={"kept": whole})
+    write_whole(run.path / "run.json", run.report.model_copy(update={"accesses": accesses}).to_json())
+    return rows
