@@ -3,7 +3,10 @@
 QEMU's time runs from its start to the kernel's first line on the serial console; it holds OVMF's own boot as
 well. Ours is that of the whole command, imports and the run folder included. Needs qemu-system-x86 and ovmf.
 
-    python tests/bench/against_qemu.py [--rounds N] [NAME ...]
+With ``--trace exact`` both look at every memory access: QEMU through the plugin beside this file, ours with the
+patched engine. Needs a C compiler as well.
+
+    python tests/bench/against_qemu.py [--rounds N] [--trace calls|exact] [NAME ...]
 """
 
 from __future__ import annotations
@@ -19,17 +22,27 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 OVMF = (Path("/usr/share/OVMF/OVMF_CODE.fd"), Path("/usr/share/OVMF/OVMF_CODE_4M.fd"))
 FIRST_LINE = b"Linux version"
 LIMIT_S = 300
+PLUGIN = Path(__file__).parent / "plugin" / "accesses.c"
 KERNELS = ("debian:trixie/cloud-amd64", "debian:bookworm/cloud-amd64", "debian:trixie-backports/cloud-amd64")
 
 
-def qemu(kernel: Path, firmware: Path, folder: Path) -> float:
-    """Seconds from the start of QEMU to the kernel's first line."""
+def build_plugin(folder: Path) -> Path:
+    """The plugin that records memory accesses, compiled."""
+    made = folder / "accesses.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(made), str(PLUGIN)], check=True)
+    return made
+
+
+def qemu(kernel: Path, firmware: Path, folder: Path, plugin: Path | None) -> tuple[float, int]:
+    """Seconds from the start of QEMU to the kernel's first line, and the accesses that the plugin saw."""
     variables = folder / "vars.fd"
     shutil.copy(firmware.with_name(firmware.name.replace("CODE", "VARS")), variables)
+    count = folder / "count"
     began = time.monotonic()
     process = subprocess.Popen(
         [
@@ -38,6 +51,7 @@ def qemu(kernel: Path, firmware: Path, folder: Path) -> float:
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={firmware}",
             "-drive", f"if=pflash,format=raw,unit=1,file={variables}",
             "-kernel", str(kernel), "-append", "console=ttyS0 earlyprintk=ttyS0",
+            *(["-plugin", f"{plugin},out={count}"] if plugin else []),
         ],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -50,23 +64,24 @@ def qemu(kernel: Path, firmware: Path, folder: Path) -> float:
                 if not selector.select(LIMIT_S) or not (data := os.read(process.stdout.fileno(), 4096)):
                     sys.exit(f"QEMU did not come to the kernel's first line; it said:\n{seen.decode(errors='replace')}")
                 seen += data
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
     finally:
-        process.kill()
+        process.terminate()  # in order: the plugin writes its count
         process.wait()
+    return seconds, int(count.read_text()) if plugin else 0
 
 
-def ours(name: str, folder: Path, number: int) -> tuple[float, dict[str, float]]:
-    """Seconds of the whole command, and run.json's own timing."""
-    command = [str(Path(sys.executable).with_name("efi-shim")), "run", name, "--json", "--quiet", "--trace", "calls"]
+def ours(name: str, trace: str, folder: Path, number: int) -> tuple[float, dict[str, Any]]:
+    """Seconds of the whole command, and run.json."""
+    command = [str(Path(sys.executable).with_name("efi-shim")), "run", name, "--json", "--quiet", "--trace", trace]
     began = time.monotonic()
     done = subprocess.run(
         [*command, "--cmdline", "console=ttyS0 earlyprintk=ttyS0", "--out", str(folder / f"run-{number}")],
         check=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     seconds = time.monotonic() - began
-    timing: dict[str, float] = json.loads(done.stdout)["timing"]
-    return seconds, timing
+    report: dict[str, Any] = json.loads(done.stdout)
+    return seconds, report
 
 
 def main() -> None:
@@ -74,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=KERNELS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trace", choices=("calls", "exact"), default="calls")
     options = parser.parse_args()
     firmware = next((each for each in OVMF if each.is_file()), None)
     if firmware is None or shutil.which("qemu-system-x86_64") is None:
@@ -81,19 +97,27 @@ def main() -> None:
     from payloads import catalogue
     from payloads.fetch import fetch
     from shim.config.places import cache_folder
+    from shim.engine import engine_info
 
+    exact = options.trace == "exact"
+    if exact and not engine_info().patched:
+        sys.exit("build the patched engine first: efi-shim engine build")
     for name in options.names:
         kernel = fetch(catalogue.find(name), cache=cache_folder()).path
         ratios = []
         with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            plugin = build_plugin(folder) if exact else None
             for number in range(options.rounds):
-                theirs = qemu(kernel, firmware, Path(temporary))
-                seconds, timing = ours(name, Path(temporary), number)
+                theirs, seen = qemu(kernel, firmware, folder, plugin)
+                seconds, report = ours(name, options.trace, folder, number)
                 ratios.append(seconds / theirs)
                 print(
                     f"{name}: QEMU+OVMF {theirs:.2f} s, efi-shim {seconds:.2f} s "
-                    f"(emulation {timing['emulation_s']:.2f}), ratio {ratios[-1]:.2f}"
+                    f"(emulation {report['timing']['emulation_s']:.2f}), ratio {ratios[-1]:.2f}"
                 )
+                if exact:
+                    print(f"  accesses: QEMU+OVMF {seen:,}, efi-shim {report['accesses']['count']:,}")
         print(f"{name}: median ratio {statistics.median(ratios):.2f} over {options.rounds} rounds")
 
 
