@@ -1,6 +1,7 @@
 """``efi-shim replay``: a run once more, for the rows of its accesses."""
 
 import re
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ def replay(
     from shim.trace.folder import open_run
 
     between = parse_calls(calls)
+    # To be ended from outside is an end like Ctrl-C: nothing stays behind in the folder.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = open_run(run)
     program = find_payload(folder, payload)
     data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
@@ -43,7 +46,7 @@ def parse_calls(text: str | None) -> tuple[int | None, int | None]:
     """``A..B``, ``A..``, ``..B``, or nothing for all."""
     if text is None:
         return None, None
-    found = re.fullmatch(r"(\d*)\.\.(\d*)", text)
+    found = re.fullmatch(r"([0-9]{0,18})\.\.([0-9]{0,18})", text)
     if found is None or found[0] == "..":
         raise UsageError(f"--calls {text}: give two numbers of calls, such as 10..20, 10.. or ..20")
     first, last = (int(each) if each else None for each in found.groups())

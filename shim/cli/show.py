@@ -48,7 +48,7 @@ def show(
 def _parse_code(text: str | None) -> tuple[int | None, int | None]:
     if text is None:
         return None, None
-    found = re.fullmatch(r"((?:0x)?[0-9a-fA-F]*)\.\.((?:0x)?[0-9a-fA-F]*)", text)
+    found = re.fullmatch(r"((?:0x)?[0-9a-fA-F]{0,16})\.\.((?:0x)?[0-9a-fA-F]{0,16})", text)
     try:
         if found is None or found[0] == "..":
             raise ValueError

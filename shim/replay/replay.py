@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import payloads
-from payloads import catalogue
+from payloads import PayloadError, catalogue
 from payloads.fetch import find_by_hash
 from shim.config.platform import load_platform
-from shim.errors import MissingError, UnreadableError, UsageError
+from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
 from shim.session.run import Progress, Request, Session
 from shim.trace.tables import ACCESSES
 from shim.trace.writer import write_whole
@@ -65,7 +64,7 @@ def replay(
         was.inputs.seed,
         max_seconds,
         # Of a run that was cut off anywhere, the first accesses are compared: the block that was last may end here.
-        was.engine.blocks + cut if was.outcome.kind == "budget" else 1 << 62,
+        max(was.engine.blocks + cut, 1) if was.outcome.kind == "budget" else 1 << 62,
         keep=True,
         keep_calls=calls,
         most_rows=was.accesses.count if cut else None,
@@ -74,11 +73,13 @@ def replay(
         with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:
             report = Session(request, Path(temporary), progress=progress).run()
             differs = _differences(was, report, cut=cut)
+            if differs and not report.engine.deterministic:
+                raise DiffersError(f"{run.path}: the replay did not come to its end: {report.outcome.detail}")
             if differs:
                 return Replayed(0, differs)
             rows = _take_over(run, Path(temporary), whole=calls == (None, None))
     except OSError as error:
-        raise UnreadableError(f"{run.path}: {error.strerror}") from None
+        raise UnreadableError(f"{run.path}: {error.strerror or error}") from None
     return Replayed(rows, ())
 
 
@@ -93,13 +94,14 @@ def find_payload(run: RunFolder, given: Path | None) -> Payload:
             raise UsageError(f"{given}: not the run's payload, whose SHA-256 is {wanted.sha256}")
         return found
     path = find_by_hash(wanted.sha256, cache_folder())
-    if path is None and wanted.name.startswith("program:"):
-        path = catalogue.program(wanted.name)
-    path = path or Path(wanted.name)
-    if path.is_file():
+    try:
+        if path is None:
+            path = catalogue.program(wanted.name) if wanted.name.startswith("program:") else Path(wanted.name)
         found = payloads.open_payload(path, wanted.name)
         if found.sha256 == wanted.sha256:
             return found
+    except PayloadError:
+        pass  # Whatever bears that name here, it is another file.
     raise MissingError(f"the payload of this run is not at hand: give it with --payload (SHA-256 {wanted.sha256})")
 
 
@@ -142,16 +144,22 @@ def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _take_over(run: RunFolder, made: Path, *, whole: bool) -> int:
-    """Put the rows into the run's folder in place of what is there."""
+    """Put the rows into the run's folder in place of what is there; if that fails, it stays there."""
     import pyarrow.parquet as pq
 
-    there, new = run.path / ACCESSES.name, made / ACCESSES.name
-    if there.exists():
-        shutil.rmtree(there)
-    rows = 0
-    if new.exists():
-        rows = sum(pq.read_metadata(path).num_rows for path in new.iterdir())
-        new.rename(there)
+    there, new, old = run.path / ACCESSES.name, made / ACCESSES.name, made / "replaced"
+    rows = sum(pq.read_metadata(path).num_rows for path in new.iterdir()) if new.exists() else 0
     accesses = run.report.accesses.model_copy(update={"kept": whole})
-    write_whole(run.path / "run.json", run.report.model_copy(update={"accesses": accesses}).to_json())
+    try:
+        if there.exists():
+            there.rename(old)
+        if rows:
+            new.rename(there)
+        write_whole(run.path / "run.json", run.report.model_copy(update={"accesses": accesses}).to_json())
+    except BaseException:
+        if rows and not new.exists():
+            there.rename(new)
+        if old.exists():
+            old.rename(there)
+        raise
     return rows

@@ -94,6 +94,8 @@ class Session:
         check(request)
         abi = ABIS[request.payload.machine.value]
         layout, platform = build(request.platform)
+        # A folder with it and without run.json is of a run that has not come to its end.
+        write_whole(folder / "platform.toml", request.platform.toml)
         self._watcher = Watcher(folder, show)
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
@@ -138,7 +140,6 @@ class Session:
         if self._request.dump_ram:
             state.save_ram(self._folder, self._machine.ram)
         made = self._report(ended, handoff)
-        write_whole(self._folder / "platform.toml", self._request.platform.toml)
         write_whole(self._folder / "console.txt", self._firmware.console.text)
         write_whole(self._folder / "run.json", made.to_json())
         return made

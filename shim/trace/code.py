@@ -44,10 +44,11 @@ def write_functions(folder: Path, machine: str, pieces: Iterable[Code], read: Ca
     regions, starts = (blocks[name].to_numpy() for name in ("region", "start"))
     for piece in pieces:
         region = piece.region
-        executed = np.unique(starts[regions == region.id])
+        size = min(region.end - region.start, _MOST_SEARCHED)
+        executed = np.unique(starts[(regions == region.id) & (starts < region.start + size)])
         if not len(executed):
             continue
-        code = read(region.start, min(region.end - region.start, _MOST_SEARCHED))
+        code = read(region.start, size)
         found = find_functions(code, region.start, machine, piece.entries, piece.symbols, piece.name, piece.origin)
         for index in np.unique(np.searchsorted([each.start for each in found], executed, side="right") - 1):
             each = found[index]

@@ -64,6 +64,8 @@ def open_run(path: Path) -> RunFolder:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if not file.exists() and (path / "platform.toml").exists():
+            raise UnreadableError(f"{path}: this run goes on still, or was killed; it has no run.json") from None
         why = error.strerror if isinstance(error, OSError) else "not text"
         raise UnreadableError(f"{file}: {why}; is this a run folder?") from None
     try:

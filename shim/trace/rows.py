@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shim.errors import UnreadableError
 from shim.trace.tables import ACCESSES
+from shim.trace.writer import abandon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,10 +173,8 @@ class RowWriter:
         """Leave no file that looks complete, and nothing that would be written later."""
         self._broken = True
         self._filled = 0
-        if self._writer is not None:
-            with suppress(OSError):
-                self._writer.close()
-            self._writer = None
+        abandon(self._writer)
+        self._writer = None
         with suppress(OSError):
             self._partial().unlink()
         return UnreadableError(f"{self._path}: {error.strerror or error}")

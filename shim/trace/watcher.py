@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +142,10 @@ class Watcher:
                 for each in self.recorder.findings():
                     self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
         finally:
-            for writer in (self._calls, self._regions, *self._folded.values()):
-                writer.close()
+            with ExitStack() as closing:
+                # All are closed, whichever fails.
+                for writer in (self._calls, self._regions, *self._folded.values()):
+                    closing.callback(writer.close)
 
     def _bury(self, region: Region) -> None:
         """Keep a region's row: it is over, or the run is."""

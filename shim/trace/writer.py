@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from shim.errors import UnreadableError
@@ -31,27 +32,34 @@ class TableWriter:
         self._table = table
         self._rows: list[tuple[Any, ...]] = []
         self._writer: Any = None
+        self._broken = False
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Take a row; its values are in the order of the table's columns."""
+        if self._broken:
+            return
         self._rows.append(row)
         if len(self._rows) >= BATCH:
             self._write_rows()
 
     def add_packed(self, rows: bytes) -> None:
         """Take rows as the table's dtype has them."""
+        if self._broken:
+            return
         self._write_rows()
         self._write(self._table.unpack(rows))
 
     def close(self) -> None:
-        """Write what is left; the file is readable from now on."""
+        """Write what is left; the file is readable from now on, unless it failed before."""
+        if self._broken:
+            return
         self._write_rows()
         if self._writer is None:
             self._write([])
         try:
             self._writer.close()
         except OSError as error:
-            raise UnreadableError(f"{self._path}: {error}") from None
+            raise self._give_up(error) from None
 
     def _write_rows(self) -> None:
         import pyarrow as pa
@@ -78,7 +86,22 @@ class TableWriter:
             if columns:
                 self._writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         except OSError as error:
-            raise UnreadableError(f"{self._path}: {error}") from None
+            raise self._give_up(error) from None
+
+    def _give_up(self, error: OSError) -> UnreadableError:
+        """Take no more rows."""
+        abandon(self._writer)
+        self._broken = True
+        self._rows.clear()
+        return UnreadableError(f"{self._path}: {error}")
+
+
+def abandon(writer: Any) -> None:
+    """Close a Parquet writer whose file can't be written: it would try again, and complain, when it is collected."""
+    if writer is not None:
+        with suppress(OSError):
+            writer.close()
+        writer.is_open = False
 
 
 def write_whole(path: Path, text: str) -> None:
