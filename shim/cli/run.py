@@ -1,6 +1,5 @@
 """``efi-shim run``: a payload to its kernel entry, or its end."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -55,8 +54,6 @@ def run(
         raise UsageError(f"--trace {trace}: give calls or exact")
     if keep_accesses and trace == "calls":
         raise UsageError("--keep-accesses needs --trace exact")
-    # To be ended from outside is an end like Ctrl-C: what was recorded is written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine = load_platform(platform)
     if memory is not None:
         try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +94,7 @@ class Session:
         self._emulation_s = 0.0
         #: The run was ended by the host's clock or its user, at a moment that no other run will hit.
         self._host_decided = False
+        self._interrupted = False
         check(request)
         abi = ABIS[request.payload.machine.value]
         layout, platform = build(request.platform)
@@ -150,13 +154,11 @@ class Session:
         try:
             self._firmware.dispatcher.start(self._firmware.run_payload(self._image))
             blocks_between_looks = RECORDED_SLICE[self._recorder.name] if self._recorder else SLICE
-            stop = self._machine.run(self._request.max_blocks, self._poll, blocks_between_looks)
+            with self._noting_interrupts():
+                stop = self._machine.run(self._request.max_blocks, self._poll, blocks_between_looks)
         except RunEnds as end:
             wide = None if end.status is None else status.name(end.status)
             return report.Outcome(kind=end.kind, status=wide, detail=end.detail), None  # type: ignore[arg-type]
-        except KeyboardInterrupt:
-            self._host_decided = True
-            return report.Outcome(kind="budget", status=None, detail="interrupted"), None
         finally:
             self._emulation_s = time.perf_counter() - began - self._services_s
         if stop.kind == "fault":
@@ -198,7 +200,27 @@ class Session:
         self._progress(Progress(self._machine.monitor.blocks, self._firmware.dispatcher.call_count, seconds))
         return self._out_of_time()
 
+    @contextmanager
+    def _noting_interrupts(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM are noted until the next look: an exception could be raised in a callback, and be lost."""
+
+        def note(_number: int, _frame: object) -> None:
+            self._interrupted = True
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def _out_of_time(self) -> str | None:
+        if self._interrupted:
+            self._host_decided = True
+            return "interrupted"
         if time.monotonic() - self._began <= self._request.max_seconds:
             return None
         self._host_decided = True

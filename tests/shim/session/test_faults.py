@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -76,7 +75,7 @@ def test_a_run_that_is_interrupted_is_recorded_up_to_there(tmp_path, number):
     report = json.loads(out)
     assert report["outcome"] == {"kind": "budget", "status": None, "detail": "interrupted"}
     assert report["engine"]["deterministic"] is False
-    (rows,) = duckdb.sql(f"select count(*) from '{folder}/accesses/*.parquet'").fetchone()
+    rows = sum(pq.read_metadata(path).num_rows for path in (folder / "accesses").iterdir())
     assert rows == report["accesses"]["count"] > 0
 
 
