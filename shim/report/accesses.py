@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 Range = tuple[int | None, int | None]
 
 _REGION = "CASE WHEN r.id IS NULL THEN 'nobody''s memory' ELSE concat_ws(' ', r.kind, nullif(r.name, ''), r.type) END"
-_SERVICE = "(SELECT any_value(concat_ws('.', c.protocol, c.service)) FROM calls c WHERE c.pc = t.pc)"
+#: At the start services write what the payload finds, without any call.
+_SERVICE = "coalesce((SELECT any_value(concat_ws('.', protocol, service)) FROM calls WHERE pc = t.pc), 'the start')"
 _FUNCTION = "function_at(t.pc, t.first_call)"
-_NAME = f"CASE origin WHEN 'cpu' THEN coalesce({_FUNCTION}, 'code elsewhere') ELSE coalesce({_SERVICE}, 'the start') END"
+_NAME = f"CASE origin WHEN 'cpu' THEN coalesce({_FUNCTION}, 'code elsewhere') ELSE {_SERVICE} END"
 _SINCE = "(SELECT concat_ws('.', c.protocol, c.service) FROM calls c WHERE c.seq + 1 = t.first_call)"
 #: What rows are summed by, and in which order.
 _BY = {
