@@ -186,12 +186,12 @@ class Platform(Model):
     acpi: tuple[AcpiTable, ...] = ()
     smbios: Blob | None = None
 
-    @cached_property
+    @property
     def toml(self) -> str:
         """The whole platform as it is used."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The digest of `toml`."""
         return hashlib.sha256(self.toml.encode()).hexdigest()
@@ -232,6 +232,8 @@ def _parse(text: str, name: str, folder: Path | None) -> Platform:
         return Platform.model_validate(data)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"platform {name}: {error}") from None
+    except RecursionError:
+        raise UsageError(f"platform {name}: nested too deeply") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])

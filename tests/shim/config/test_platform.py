@@ -1,6 +1,7 @@
 """Platforms as people write them."""
 
 import contextlib
+import hashlib
 import os
 import time
 from datetime import UTC, datetime
@@ -333,3 +334,18 @@ def test_a_blob_is_data_or_a_file_and_not_both(load, tmp_path):
 def test_a_platform_does_not_change():
     with pytest.raises(ValueError, match="frozen"):
         load_platform("q35").name = "else"
+
+
+def test_a_platform_with_other_memory_is_another_platform():
+    platform = load_platform("q35")
+    before = platform.toml, platform.sha256
+    other = platform.with_memory(2 << 30)
+    assert (other.toml, other.sha256) != before
+    assert other.sha256 == hashlib.sha256(other.toml.encode()).hexdigest()
+
+
+def test_a_platform_that_is_nested_too_deeply(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("a = " + "[" * 100_000)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        load_platform(str(path))
