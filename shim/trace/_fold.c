@@ -171,7 +171,7 @@ static void notice(Recorder *self, enum finding kind, Entry *entry, uint64_t pc,
 /* Bits of a map that stand for size bytes at address; an access has at most 8 bytes, so two bytes of bits hold them. */
 static inline uint16_t map_bits(uint64_t address, uint32_t size)
 {
-    return (uint16_t)(((1u << size) - 1) << (address & 7));
+    return (uint16_t)((0xffu >> (8 - size)) << (address & 7));
 }
 
 static inline int map_all(const Recorder *self, int map, uint64_t address, uint16_t bits)
@@ -251,13 +251,13 @@ static __attribute__((noinline)) void record_new(Recorder *self, uint64_t addres
 }
 
 /* Nearly all accesses are like one before: by the same instruction, to the same region, and to bytes touched before. */
-static inline __attribute__((always_inline)) void record(Recorder *self, uint64_t pc, uint64_t address, uint32_t log2,
+static inline __attribute__((always_inline)) void record(Recorder *self, uint64_t pc, uint64_t address, uint32_t size,
                                                          int write)
 {
-    uint64_t key = (pc & ADDRESS_MASK) | (uint64_t)log2 << 56 | (uint64_t)write << 63;
+    uint64_t key = (pc & ADDRESS_MASK) | (uint64_t)__builtin_ctz(size) << 56 | (uint64_t)write << 63;
     uint32_t slot = (uint32_t)(pc ^ pc >> 12 ^ (uint64_t)write << 5) & (HOT_SLOTS - 1);
     Entry *entry = &self->entries[self->hot[slot]];
-    uint16_t bits = map_bits(address, 1u << log2);
+    uint16_t bits = map_bits(address, size);
     uint32_t suspect = entry->flags & self->checks;
 
     if (entry->key != key || entry->generation != self->generation || address - entry->start >= entry->span)
@@ -271,13 +271,16 @@ static inline __attribute__((always_inline)) void record(Recorder *self, uint64_
 
 void recorder_access(Recorder *self, uint64_t pc, uint64_t address, uint32_t log2, int write)
 {
-    record(self, pc, address, log2, write);
+    record(self, pc, address, 1u << log2, write);
 }
 
 void recorder_on_access(void *uc, int kind, uint64_t pc, uint64_t address, int size, void *data)
 {
     (void)uc;
-    record(data, pc, address, (uint32_t)__builtin_ctz((unsigned)size), kind == HOOK_WRITE);
+    if (kind == HOOK_WRITE)
+        record(data, pc, address, (uint32_t)size, 1);
+    else
+        record(data, pc, address, (uint32_t)size, 0);
 }
 
 void recorder_on_hook(void *uc, int kind, uint64_t address, int size, int64_t value, void *data)
@@ -287,7 +290,7 @@ void recorder_on_hook(void *uc, int kind, uint64_t address, int size, int64_t va
 
     (void)value;
     ((read_function)(uintptr_t)self->read_register)(uc, self->pc_register, &pc);
-    record(self, pc, address, (uint32_t)__builtin_ctz((unsigned)size), kind == HOOK_WRITE);
+    record(self, pc, address, (uint32_t)size, kind == HOOK_WRITE);
 }
 
 void recorder_on_block(void *uc, uint64_t address, uint32_t size, void *data)
