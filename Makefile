@@ -44,6 +44,7 @@ programs: $(DEV_STAMP)
 # Times the tool beside QEMU and OVMF; needs qemu-system-x86 and ovmf.
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
+	$(BIN)/python tests/bench/levels.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'
