@@ -303,7 +303,11 @@ static PyObject *get_state(PyObject *self, void *closure)
 static void *reserve(uint64_t size)
 {
     void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return map == MAP_FAILED ? NULL : map;
+    if (map == MAP_FAILED)
+        return NULL;
+    /* Looked into at each access: fewer, larger pages are found faster. Where the host has none, nothing is lost. */
+    madvise(map, size, MADV_HUGEPAGE);
+    return map;
 }
 
 static PyObject *recorder_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
