@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from efi_services import acpi, guids, smbios, tables
@@ -17,13 +18,18 @@ from efi_services.images import Images
 from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
 from efi_services.pool import Pool
 from efi_services.ports import Access, MemoryFault
+from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.rng import Rng
 from efi_services.protocols.simple_text_input import SimpleTextInput
 from efi_services.protocols.simple_text_output import SimpleTextOutput
+from efi_services.protocols.tcg2 import offer_tcg2
 from efi_services.service import PROTOCOLS, Member, Service
 from efi_services.status import EfiError, Status
+from efi_services.tcg import firmware_events
+from efi_services.tcg.measurer import Measurer
+from efi_services.tcg.tpm import Tpm
 from efi_services.types import codec_of
 from efi_services.variables import VariableStore
 
@@ -31,7 +37,17 @@ if TYPE_CHECKING:
     from efi_services.abi import Abi
     from efi_services.images import Image
     from efi_services.platform import Platform
-    from efi_services.ports import Clock, Cpu, Entropy, ImageReader, Memory, Mmu, Observer
+    from efi_services.ports import (
+        Authenticode,
+        Clock,
+        Cpu,
+        Entropy,
+        ImageReader,
+        Memory,
+        Mmu,
+        Observer,
+        TpmTransport,
+    )
     from efi_services.service import Calls, ProtocolType
     from efi_services.types import Guid
 
@@ -39,13 +55,16 @@ if TYPE_CHECKING:
 GATE_STEP = 16
 #: Guest memory that a handle or an event takes: what it costs a real firmware, and at least what it costs the host.
 HANDLE_BYTES = 512
+#: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
+#: without them.
+_MEASURING = (guids.TCG2, guids.CC_MEASUREMENT)
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The outside, as the firmware gets it."""
+    """The outside, as the firmware gets it. Without *tpm*, a platform's TPM is our model."""
 
     cpu: Cpu
     memory: Memory
@@ -54,6 +73,8 @@ class Ports:
     entropy: Entropy
     reader: ImageReader
     observer: Observer
+    authenticode: Authenticode | None = None
+    tpm: TpmTransport | None = None
 
 
 class Firmware:
@@ -94,6 +115,8 @@ class Firmware:
         self.system_table = 0
         self._build_gates()
         self._build_tables()
+        self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
+        firmware_events.power_on(self.measurer, self.variables)
         self._offer_protocols(ports.entropy, initrd)
         self._offer_configuration()
 
@@ -175,6 +198,7 @@ class Firmware:
 
     def load_payload(self, data: bytes, name: str, command_line: str | None) -> Image:
         """Place the payload, with *command_line* as its load options; raises EfiError as LoadImage does."""
+        firmware_events.ready_to_boot(self.measurer, self.variables)
         device = self.install(0, guids.DEVICE_PATH, self._path(vendor_hardware(guids.SHIM_PAYLOAD), "payload device"))
         options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
         return self.images.load(data, file_path(f"\\{name}") + END, 0, name, options, device)
@@ -275,7 +299,8 @@ class Firmware:
 
     def _build_gates(self) -> None:
         boot: list[tuple[Service, str]] = [(each, "boot") for each in tables.BOOT_SERVICES if each is not None]
-        for declared in PROTOCOLS.values():
+        # In an order that doesn't depend on which module was imported first.
+        for declared in sorted(PROTOCOLS.values(), key=lambda each: (each.guid in _MEASURING, each.name)):
             boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
         runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
         self._gate_ranges = (
@@ -322,13 +347,20 @@ class Firmware:
             self._console_out = self._offer(SimpleTextOutput(self))
             self.publish_system_table()
         if self.platform.rng:
-            self._offer(Rng(entropy))
+            self._offer(Rng(entropy, partial(self.observer.provided, "random bytes")))
         if self.platform.memory_attribute:
             self._offer(MemoryAttribute(self.mmu))
+        tcg2 = offer_tcg2(self.abi, self.memory, self.measurer)
+        if tcg2 is not None:
+            self._offer(tcg2)
+        if self.measurer.cc is not None:
+            self._offer(CcMeasurement(self.abi, self.memory, self.measurer, self.measurer.cc))
         if initrd is not None:
             path = self._path(vendor_media(guids.LINUX_EFI_INITRD_MEDIA), "initrd device path")
             handle = self.install(0, guids.DEVICE_PATH, path)
-            self.install(handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd, self._initrd_loaded)))
+            self.install(
+                handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd, partial(self.observer.provided, "initrd")))
+            )
 
     def _offer(self, instance: Any) -> tuple[int, int]:
         """Put a protocol on a handle of its own; gives the handle and the interface's address."""
@@ -338,30 +370,49 @@ class Firmware:
     def _path(self, node: bytes, name: str) -> int:
         return self.store(node + END, MemoryType.BootServicesData, name)
 
-    def _initrd_loaded(self, address: int) -> None:
-        self.observer.region_named(address, "initrd")
-
     def _offer_configuration(self) -> None:
         platform = self.platform
-        if platform.acpi:
+        own_tables = platform.acpi + self._ccel()
+        if own_tables:
             addresses = [
-                self.store(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4].decode('latin-1')}")
-                for each in platform.acpi
+                self._provide(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4].decode('latin-1')}")
+                for each in own_tables
             ]
-            root = self.store(acpi.xsdt(addresses), MemoryType.ACPIReclaimMemory, "ACPI XSDT")
+            root = self._provide(acpi.xsdt(addresses), MemoryType.ACPIReclaimMemory, "ACPI XSDT")
             self.configuration.install(
-                guids.ACPI_20_TABLE, self.store(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
+                guids.ACPI_20_TABLE, self._provide(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
             )
         if platform.smbios:
-            at = self.store(platform.smbios, MemoryType.RuntimeServicesData, "SMBIOS structures")
+            at = self._provide(platform.smbios, MemoryType.RuntimeServicesData, "SMBIOS structures")
             point = smbios.entry_point(at, len(platform.smbios))
             self.configuration.install(
-                guids.SMBIOS3_TABLE, self.store(point, MemoryType.RuntimeServicesData, "SMBIOS entry point")
+                guids.SMBIOS3_TABLE, self._provide(point, MemoryType.RuntimeServicesData, "SMBIOS entry point")
             )
         for each in platform.tables:
-            at = self.store(each.data, MemoryType(each.memory_type), f"configuration table {each.vendor}")
+            at = self._provide(
+                each.data, MemoryType(each.memory_type), f"configuration table {guids.name_of(each.vendor)}"
+            )
             self.configuration.install(each.vendor, at)
         self.configuration.install(guids.RT_PROPERTIES_TABLE, self._runtime_properties())
+
+    def _provide(self, data: bytes, memory_type: MemoryType, name: str) -> int:
+        """Something of the platform's own that the guest finds in memory."""
+        address = self.store(data, memory_type, name)
+        self.observer.provided(name, address, data)
+        return address
+
+    def _tpm(self, ports: Ports) -> TpmTransport | None:
+        settings = self.platform.tpm
+        if settings is None:
+            return None
+        return ports.tpm or Tpm(settings.algorithms, ports.entropy, ports.clock)
+
+    def _ccel(self) -> tuple[bytes, ...]:
+        """The ACPI table that tells the kernel of the log of confidential computing."""
+        ledger = self.measurer.cc
+        if ledger is None:
+            return ()
+        return (acpi.ccel(CC_TYPES[ledger.kind], ledger.areas.log.address, ledger.areas.log.size),)
 
     def _runtime_properties(self) -> int:
         """EFI_RT_PROPERTIES_TABLE (section 4.6.2): what is implemented, as far as the platform allows it."""
@@ -369,4 +420,4 @@ class Firmware:
         mask = sum(1 << bit for bit, name in enumerate(tables.RUNTIME_PROPERTY_BITS) if name in implemented)
         mask &= self.platform.runtime_services
         table = (1).to_bytes(2, "little") + (8).to_bytes(2, "little") + mask.to_bytes(4, "little")
-        return self.store(table, MemoryType.RuntimeServicesData, "runtime properties")
+        return self._provide(table, MemoryType.RuntimeServicesData, "runtime properties")

@@ -10,6 +10,7 @@ from efi_services import guids
 from efi_services.memory_map import PAGE, AllocateType, MemoryType
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.status import EfiError, Status
+from efi_services.tcg import firmware_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,17 @@ class Images:
         self._images: dict[int, Image] = {}
         self.running: list[int] = []
 
-    def load(self, data: bytes, path: bytes, parent: int, name: str, options: bytes = b"", device: int = 0) -> Image:
-        """Place an image in memory and make its handle.
+    def load(
+        self,
+        data: bytes,
+        path: bytes,
+        parent: int,
+        name: str,
+        options: bytes = b"",
+        device: int = 0,
+        source: int = 0,
+    ) -> Image:
+        """Place an image in memory and make its handle; *source* is where the guest has its file.
 
         Raises:
             EfiError: UNSUPPORTED (no image, or for another machine), LOAD_ERROR (it can't lie where there is
@@ -71,6 +81,8 @@ class Images:
         except ValueError as why:
             firmware.finding("image-refused", f"{name}: {why}")
             raise EfiError(Status.UNSUPPORTED if not data.startswith(b"MZ") else Status.LOAD_ERROR) from None
+        # Measured before anything of it is used, as the specification wants it; so one that is refused is measured too.
+        firmware_events.image(firmware.measurer, data, file.subsystem, source, path)
         if file.architecture != firmware.abi.name:
             firmware.finding("image-refused", f"{name} is for {file.architecture}, this machine is {firmware.abi.name}")
             raise EfiError(Status.UNSUPPORTED)
@@ -110,7 +122,10 @@ class Images:
         firmware = self._firmware
         code, data_type = _MEMORY[file.subsystem]
         path_at = firmware.store(path, MemoryType.BootServicesData, f"device path of {name}")
-        options_at = firmware.store(options, MemoryType.LoaderData, f"load options of {name}") if options else 0
+        options_at = 0
+        if options:
+            options_at = firmware.store(options, MemoryType.LoaderData, f"load options of {name}")
+            firmware.observer.provided("load options", options_at, options)
         loaded = LoadedImage(
             parent_handle=parent,
             system_table=firmware.system_table,

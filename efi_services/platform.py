@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from efi_services.memory_map import Range
+    from efi_services.tcg.algorithms import Algorithm
+    from efi_services.tcg.events import Event
     from efi_services.types import Guid
     from efi_services.variables import Variable
+
+
+class PlatformError(ValueError):
+    """The platform asks for what can't be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,22 @@ class ConfigurationTable:
     vendor: Guid
     data: bytes
     memory_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Measurement registers, and the log beside them.
+
+    *kind* is tpm, tdx or cca. *events* are those that the platform knows of its firmware's own code, of which ours
+    is none; digests that they lack are of their data. *header_index* is what the log's first entry has for a register.
+    """
+
+    kind: str
+    algorithms: tuple[Algorithm, ...]
+    events: tuple[Event, ...] = ()
+    log_bytes: int = 64 * 1024
+    final_bytes: int = 32 * 1024
+    header_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +63,6 @@ class Platform:
     rng: bool = True
     memory_attribute: bool = True
     console: bool = True
+    tpm: Measuring | None = None
+    cc: Measuring | None = None
     runtime_services: int = field(default=0x3FFF)

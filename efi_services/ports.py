@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from efi_services.dispatch import Call
+    from efi_services.tcg.measurer import Extension
 
 
 class MemoryFault(Exception):
@@ -154,6 +155,20 @@ class ImageReader(Protocol):
         """The image in *data*; raises ValueError with the reason when it is none."""
 
 
+class Authenticode(Protocol):
+    """Digests of images without their signatures."""
+
+    def digest(self, image: bytes, algorithm: str) -> bytes:
+        """The Authenticode digest of a PE file by an algorithm such as sha256; raises ValueError where it is none."""
+
+
+class TpmTransport(Protocol):
+    """Where a TPM 2.0 is."""
+
+    def transmit(self, command: bytes, locality: int = 0) -> bytes:
+        """What the TPM answers to a command."""
+
+
 class Observer(Protocol):
     """Watches what crosses the border."""
 
@@ -177,5 +192,11 @@ class Observer(Protocol):
     def region_named(self, address: int, name: str) -> None:
         """The bytes at *address* belong to something that holds *name* from now on."""
 
+    def provided(self, name: str, address: int, data: bytes) -> None:
+        """The guest got something from outside: what, where it lies, and the bytes."""
+
     def region_died(self, start: int, end: int) -> None:
         """Whatever of this range had an owner has none any more."""
+
+    def measured(self, extension: Extension) -> None:
+        """A measurement register was extended."""

@@ -11,6 +11,7 @@ from efi_services.memory_map import MemoryType
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.service import Calls, GuestCall, service
 from efi_services.status import EfiError, Status
+from efi_services.tcg import firmware_events
 from efi_services.types import UINTN, Boolean, Buffer, Bytes, DevicePathBytes, Handle, Out, Pointer, StatusCode
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def load_image(
     fw.child_count += 1
     data = source.read(source_size)
     path = device_path or memory_mapped(MemoryType.LoaderData, source.address, source.address + source_size - 1) + END
-    loaded = fw.images.load(data, path, parent, f"child-{fw.child_count}")
+    loaded = fw.images.load(data, path, parent, f"child-{fw.child_count}", source=source.address)
     image.set(loaded.handle)
     return Status.SUCCESS
 
@@ -124,7 +125,10 @@ def exit_boot_services(fw: Firmware, image: Handle, map_key: UINTN) -> Calls[Sta
         fw.events.signal_group(guids.EVENT_GROUP_BEFORE_EXIT_BOOT_SERVICES)
         yield from fw.events.dispatch()
     if map_key != fw.memory_map.key:
+        firmware_events.exit_boot_services(fw.measurer, failed=True)
         raise EfiError(Status.INVALID_PARAMETER)
+    # Its success too: there is nothing left that could fail, and soon nobody to measure it.
+    firmware_events.exit_boot_services(fw.measurer, failed=False)
     fw.events.signal_group(guids.EVENT_GROUP_EXIT_BOOT_SERVICES)
     yield from fw.events.dispatch()
     fw.leave_boot_services()

@@ -52,8 +52,9 @@ def get_memory_map(
         raise EfiError(Status.BUFFER_TOO_SMALL)
     if memory_map is None:
         raise EfiError(Status.INVALID_PARAMETER)
-    fw.observer.region_named(memory_map.address, "memory map")
-    memory_map.write(b"".join(each.pack(fw.abi).ljust(DESCRIPTOR_SIZE, b"\0") for each in descriptors))
+    packed = b"".join(each.pack(fw.abi).ljust(DESCRIPTOR_SIZE, b"\0") for each in descriptors)
+    memory_map.write(packed)
+    fw.observer.provided("memory map", memory_map.address, packed)
     if key is not None:
         key.set(fw.memory_map.key)
     return Status.SUCCESS

@@ -19,7 +19,7 @@ class LoadFile2:
     *loaded* is told where the file goes.
     """
 
-    def __init__(self, data: bytes, loaded: Callable[[int], None] = lambda _address: None) -> None:
+    def __init__(self, data: bytes, loaded: Callable[[int, bytes], None] = lambda _address, _data: None) -> None:
         self._data = data
         self._loaded = loaded
 
@@ -35,7 +35,7 @@ class LoadFile2:
         if buffer is None or size.get() < len(self._data):
             size.set(len(self._data))
             raise EfiError(Status.BUFFER_TOO_SMALL)
-        self._loaded(buffer.address)
         buffer.write(self._data)
+        self._loaded(buffer.address, self._data)
         size.set(len(self._data))
         return Status.SUCCESS

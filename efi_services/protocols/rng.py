@@ -9,6 +9,8 @@ from efi_services.status import EfiError, Status
 from efi_services.types import Buffer, Bytes, Guid, In, InOut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from efi_services.ports import Entropy
 
 #: EFI_RNG_ALGORITHM_RAW: the entropy source itself.
@@ -19,10 +21,11 @@ MAX_BYTES = 1 << 20
 
 @protocol("3152bca5-eade-433d-862e-c01cdc291f44", name="EFI_RNG_PROTOCOL", spec="37.5")
 class Rng:
-    """Random numbers from a seeded generator, so that two runs see the same."""
+    """Random numbers from a seeded generator, so that two runs see the same; *given* is told of them."""
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy, given: Callable[[int, bytes], None] = lambda _address, _data: None) -> None:
         self._entropy = entropy
+        self._given = given
 
     @method("GetInfo", "37.5.2")
     def get_info(self, size: InOut[Bytes], algorithms: Buffer | None) -> Status:
@@ -45,5 +48,7 @@ class Rng:
             raise EfiError(Status.INVALID_PARAMETER)
         if length > MAX_BYTES:
             raise EfiError(Status.DEVICE_ERROR)
-        value.write(self._entropy.take(length))
+        data = self._entropy.take(length)
+        value.write(data)
+        self._given(value.address, data)
         return Status.SUCCESS

@@ -34,8 +34,8 @@ def get_variable(
         raise EfiError(Status.BUFFER_TOO_SMALL)
     if data is None:
         raise EfiError(Status.INVALID_PARAMETER)
-    fw.observer.region_named(data.address, f"variable {name}")
     data.write(variable.data)
+    fw.observer.provided(f"variable {name}", data.address, variable.data)
     return Status.SUCCESS
 
 

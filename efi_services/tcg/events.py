@@ -81,6 +81,16 @@ def variable_data(vendor: Guid, name: str, data: bytes) -> bytes:
     return vendor.bytes_le + struct.pack("<QQ", len(text) // 2, len(data)) + text + data
 
 
+def split_variable_data(data: bytes) -> tuple[str, bytes]:
+    """Name and contents of a variable in UEFI_VARIABLE_DATA; raises ValueError where it is cut off."""
+    if len(data) < 32:
+        raise ValueError("no UEFI_VARIABLE_DATA")
+    characters, size = struct.unpack_from("<QQ", data, 16)
+    if 32 + 2 * characters + size != len(data):
+        raise ValueError("UEFI_VARIABLE_DATA of another size than it says")
+    return data[32 : 32 + 2 * characters].decode("utf-16-le", "replace"), data[32 + 2 * characters :]
+
+
 def image_load_event(location: int, length: int, link_time: int, path: bytes) -> bytes:
     """UEFI_IMAGE_LOAD_EVENT: where an image was loaded, its file's length, and its device path."""
     return struct.pack("<QQQQ", location, length, link_time, len(path)) + path

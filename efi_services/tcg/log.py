@@ -19,7 +19,7 @@ SIGNATURE = b"Spec ID Event03\0"
 _OLD = struct.Struct("<II20sI")
 _SPEC = struct.Struct("<16sIBBBBI")
 #: More than any log of a boot has; a hostile one could claim that each of its bytes is an event.
-MAX_EVENTS = 1 << 20
+MAX_EVENTS = 1 << 17
 MAX_ALGORITHMS = 16
 _UNUSED = 0xFFFF_FFFF
 
@@ -89,7 +89,7 @@ def decode(data: bytes) -> Log:
         LogError: it ends in the middle, contradicts itself, or claims what can't be.
     """
     reader = _Reader(data)
-    if not data:
+    if not reader.more():
         return Log((), (), crypto_agile=False)
     first = reader.old_event()
     if first.type != EventType.EV_NO_ACTION or not first.data.startswith(SIGNATURE):
@@ -148,8 +148,12 @@ class _Reader:
         head = self._data[self.at : self.at + 8]
         # EDK2 leaves unused memory all ones, other firmware zero: no event of PCR 0 has type 0 but EV_PREBOOT_CERT,
         # which nobody writes.
-        if head in (b"\xff" * len(head), bytes(len(head))):
-            return False
+        for unused in (b"\xff", b"\0"):
+            if head == unused * len(head):
+                if self._data.count(unused, self.at) != left:
+                    self._start = self.at
+                    raise self._error("unused memory begins here, and something is in it")
+                return False
         if self._number >= MAX_EVENTS:
             raise self._error(f"more than {MAX_EVENTS} events")
         return True

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from efi_services.tcg.events import Event, EventType
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from efi_services.tcg.algorithms import Algorithm
+    from efi_services.tcg.events import Event
 
 PCRS = 24
 #: PCRs of the dynamic root of trust: all ones until it resets them.
@@ -75,7 +74,7 @@ def replay(
     """What the registers hold that a log extends, by index.
 
     All begin with zeroes, PCRs of the dynamic launch included if *dynamic* says that there was one; a
-    StartupLocality event gives PCR 0 another beginning.
+    StartupLocality event gives PCR 0 another beginning, unless PCR 0 was extended by then.
     """
     registers: dict[int, dict[Algorithm, bytes]] = {}
 
@@ -87,7 +86,7 @@ def replay(
 
     for event in events:
         if not event.extends:
-            if event.type == EventType.EV_NO_ACTION and event.data.startswith(_LOCALITY_EVENT) and len(event.data) > 16:
+            if 0 not in registers and event.data.startswith(_LOCALITY_EVENT) and len(event.data) > 16:
                 registers[0] = {each: event.data[16].to_bytes(each.size, "big") for each in algorithms}
             continue
         values = register(event.index)

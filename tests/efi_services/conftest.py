@@ -6,6 +6,7 @@ arguments in registers and on a stack, and runs Python functions where the firmw
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import struct
 import uuid
@@ -18,9 +19,10 @@ from hypothesis import HealthCheck, settings
 from efi_services.abi import X86_64, Abi
 from efi_services.firmware import Firmware, Ports
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
-from efi_services.platform import Platform
+from efi_services.platform import Measuring, Platform
 from efi_services.ports import Access, MemoryFault, Segment
 from efi_services.status import EfiError
+from efi_services.tcg.algorithms import Algorithm
 
 settings.register_profile(
     "firmware", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -71,6 +73,11 @@ PROTOCOLS = {
     "EFI_LOAD_FILE2_PROTOCOL": ("LoadFile",),
     "EFI_RNG_PROTOCOL": ("GetInfo", "GetRNG"),
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": ("GetMemoryAttributes", "SetMemoryAttributes", "ClearMemoryAttributes"),
+    "EFI_TCG2_PROTOCOL": (
+        "GetCapability", "GetEventLog", "HashLogExtendEvent", "SubmitCommand", "GetActivePcrBanks", "SetActivePcrBanks",
+        "GetResultOfSetActivePcrBanks",
+    ),
+    "EFI_CC_MEASUREMENT_PROTOCOL": ("GetCapability", "GetEventLog", "HashLogExtendEvent", "MapPcrToMrIndex"),
 }  # fmt: skip
 
 
@@ -206,11 +213,21 @@ class FakeReader:
             raise ValueError("it is no image") from None
 
 
+class FakeAuthenticode:
+    """The digest of what is behind MZ."""
+
+    def digest(self, image, algorithm):
+        if not image.startswith(b"MZ"):
+            raise ValueError("it is no image")
+        return hashlib.new(algorithm, image[2:]).digest()
+
+
 class FakeObserver:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
         self.begun, self.ended, self.findings, self.printed, self.regions, self.named = ([] for _ in range(6))
+        self.inputs, self.extensions = [], []
 
     def call_begins(self, call):
         self.begun.append(call)
@@ -230,8 +247,14 @@ class FakeObserver:
     def region_named(self, address, name):
         self.named.append((address, name))
 
+    def provided(self, name, address, data):
+        self.inputs.append((name, address, data))
+
     def region_died(self, start, end):
         self.regions.append((start, end, None, None))
+
+    def measured(self, extension):
+        self.extensions.append(extension)
 
 
 class Elsewhere(Exception):
@@ -250,6 +273,7 @@ class Guest:
     entropy: FakeEntropy
     reader: FakeReader
     observer: FakeObserver
+    authenticode: FakeAuthenticode
     free: int = BASE + PAGE
     functions: dict = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
@@ -442,8 +466,8 @@ class Guest:
         return self.u64(at)
 
 
-def make(initrd=None, **platform):
-    """A guest on a machine that was just switched on."""
+def make(initrd=None, transport=None, **platform):
+    """A guest on a machine that was just switched on; *transport* is where its TPM is, if not our model."""
     ranges = (
         Range(BASE, SCRATCH_END, MemoryType.ReservedMemoryType, RAM),
         Range(SCRATCH_END, BASE + SIZE, MemoryType.ConventionalMemory, RAM),
@@ -456,9 +480,22 @@ def make(initrd=None, **platform):
         "entropy": FakeEntropy(),
         "reader": FakeReader(),
         "observer": FakeObserver(),
+        "authenticode": FakeAuthenticode(),
     }
-    firmware = Firmware(X86_64, Platform("test", **{"ranges": ranges, **platform}), Ports(**parts), initrd)
+    ports = Ports(**parts, tpm=transport)
+    firmware = Firmware(X86_64, Platform("test", **{"ranges": ranges, **platform}), ports, initrd)
     return Guest(firmware, **parts)
+
+
+#: What a platform may have to measure with.
+TPM = Measuring("tpm", (Algorithm.SHA1, Algorithm.SHA256))
+TDX = Measuring("tdx", (Algorithm.SHA384,))
+
+
+@pytest.fixture(scope="session")
+def measuring():
+    """Settings of a TPM and of TDX, as a platform's `tpm` and `cc`."""
+    return {"tpm": TPM, "cc": TDX}
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ GUIDS = {
     "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
     "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": "f4560cf6-40ec-4b4a-a192-bf1d57d0b189",
+    "EFI_TCG2_PROTOCOL": "607f766c-7455-42be-930b-e4d76db2720f",
+    "EFI_CC_MEASUREMENT_PROTOCOL": "96751a3d-72f4-41a6-a794-ed5d0e67ae6b",
 }
 
 #: How many arguments each function has in UEFI 2.10, `This` not counted; the two variadic ones have the list as one.
@@ -38,6 +40,8 @@ ARGUMENTS = {
     "QueryVariableInfo": 4, "Reset": 1, "ReadKeyStroke": 1, "OutputString": 1, "TestString": 1, "QueryMode": 3,
     "SetMode": 1, "SetAttribute": 1, "ClearScreen": 0, "SetCursorPosition": 2, "EnableCursor": 1, "LoadFile": 4,
     "GetInfo": 2, "GetRNG": 3, "GetMemoryAttributes": 3, "SetMemoryAttributes": 3, "ClearMemoryAttributes": 3,
+    "GetCapability": 1, "GetEventLog": 4, "HashLogExtendEvent": 4, "SubmitCommand": 4, "GetActivePcrBanks": 1,
+    "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2,
 }  # fmt: skip
 
 

@@ -151,19 +151,19 @@ def play(places, service, given):
 
 
 @pytest.mark.parametrize("service", [*SERVICES, *METHODS], ids=lambda each: each.name)
-def test_any_arguments(power_on, specification, service):
+def test_any_arguments(power_on, specification, measuring, service):
     malice, places, left = Malice(service.name), None, 0
     for _ in range(100):
         if not left:
-            places, left = Places(power_on(initrd=b"initrd"), specification), 25
+            places, left = Places(power_on(initrd=b"initrd", **measuring), specification), 25
         left -= 1
         if play(places, service, malice.arguments(service)):
             left = 0
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_sequence_of_calls(power_on, specification, seed):
-    malice, places = Malice(seed), Places(power_on(initrd=b"initrd"), specification)
+def test_any_sequence_of_calls(power_on, specification, measuring, seed):
+    malice, places = Malice(seed), Places(power_on(initrd=b"initrd", **measuring), specification)
     for _ in range(60):
         service = malice.random.choice([each for each in (*SERVICES, *METHODS) if each.name not in ENDS])
         if play(places, service, malice.arguments(service)):

@@ -1,0 +1,1 @@
+"""What the firmware's measuring needs of the host: an swtpm beside us, and digests of images."""
