@@ -1,0 +1,96 @@
+"""``efi-shim measure``: a run's measurements, in the form that somebody reads."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shim.errors import DiffersError, UnreadableError, UsageError
+
+
+def measure(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    form: Annotated[str, typer.Option("--format", metavar="F", help="What to write; 'list' tells of all.")] = "",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; stdout without.")] = None,
+    profile: Annotated[str, typer.Option(help="How it is measured: firmware, drtm, xen or exact.")] = "firmware",
+    option: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the profile.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare with this log, event by event.")] = None,
+    gap: Annotated[bool, typer.Option("--gap", help="Which inputs a register covers, and which none does.")] = False,
+) -> None:
+    """Say what a boot measures: logs, register values and reference values from a run."""
+    from shim.measure.formats import FORMATS
+    from shim.measure.profiles import PROFILES
+    from shim.report import measurements
+    from shim.trace.folder import open_run
+
+    if form == "list":
+        measurements.show_forms()
+        return
+    if form and form not in FORMATS:
+        raise UsageError(f"--format {form}: give {', '.join(FORMATS)}, or list")
+    if profile not in PROFILES:
+        raise UsageError(f"--profile {profile}: give {', '.join(PROFILES)}")
+    if sum((bool(form), against is not None, gap)) > 1:
+        raise UsageError("--format, --against and --gap are three questions: ask one")
+    if output is not None and not form:
+        raise UsageError("-o is for --format: say in which form to write")
+    folder = open_run(run)
+    measured = PROFILES[profile].measure(folder, _options(option or []))
+    if against is not None:
+        differences = measurements.show_comparison(measured, _read(against), str(against))
+        if differences:
+            raise DiffersError(f"{run}: {differences} differences from {against}")
+    elif gap:
+        measurements.show_gap(folder, measured)
+    elif form:
+        _write(FORMATS[form].write(measured), form, output)
+    else:
+        measurements.show_measured(measured)
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"--set {word}: give KEY=VALUE")
+        found[name] = value
+    return found
+
+
+def _read(path: Path) -> bytes:
+    #: No log of a boot is larger.
+    most = 64 << 20
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None
+    if len(data) > most:
+        raise UnreadableError(f"{path}: larger than any log of a boot")
+    return data
+
+
+def _write(made: bytes | dict[str, bytes], form: str, output: Path | None) -> None:
+    """To a file or a folder, or bytes to stdout."""
+    if isinstance(made, dict) and output is None:
+        raise UsageError(f"--format {form} makes a folder: say where with -o")
+    if isinstance(made, bytes) and output is None:
+        if sys.stdout.isatty() and b"\0" in made:
+            raise UsageError(f"--format {form} is binary: say where with -o")
+        sys.stdout.buffer.write(made)
+        return
+    assert output is not None
+    try:
+        if isinstance(made, bytes):
+            output.write_bytes(made)
+            return
+        for name, data in made.items():
+            path = output / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except OSError as error:
+        raise UnreadableError(f"{error.filename or output}: {error.strerror}") from None

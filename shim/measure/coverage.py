@@ -1,0 +1,65 @@
+"""The answer to "might be interesting enough to measure": which inputs some register covers, and which none does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from efi_services.tcg.events import EventType, split_variable_data, type_name
+from shim.measure.consumed import consumed
+
+if TYPE_CHECKING:
+    from efi_services.tcg.events import Event
+    from shim.measure.consumed import Consumed
+    from shim.measure.model import Measured, Measurements
+    from shim.trace.folder import RunFolder
+
+
+#: Inputs that others stand for: the image for its file, load options for the command line.
+_SAME = {"payload", "command line"}
+_VARIABLES = {EventType.EV_EFI_VARIABLE_DRIVER_CONFIG, EventType.EV_EFI_VARIABLE_BOOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An input and the events whose digest is its: register and type; none of them is the gap."""
+
+    consumed: Consumed
+    by: tuple[str, ...]
+
+
+def coverage(run: RunFolder, measured: Measured) -> list[Covered]:
+    """Every input that the stub consumed, or was given where the run wasn't traced, with what covers it."""
+    return [
+        Covered(each, tuple(name for one in measured.sets for name in _covering(each, one)))
+        for each in consumed(run)
+        if each.bytes_read != 0 and each.piece.name not in _SAME
+    ]
+
+
+def _covers(event: Event, input_: Consumed, measurements: Measurements) -> bool:
+    """Whether an event's digest is the input's; a variable is measured along with its name and vendor."""
+    piece = input_.piece
+    if any(event.digests.get(each) == piece.digests.get(each) for each in measurements.algorithms):
+        return True
+    if event.type not in _VARIABLES or not piece.name.startswith("variable "):
+        return False
+    try:
+        name, data = split_variable_data(event.data)
+    except ValueError:
+        return False
+    measured = all(each.digest(event.data) == event.digests.get(each) for each in measurements.algorithms)
+    return (
+        measured
+        and piece.name == f"variable {name}"
+        and all(each.digest(data) == piece.digests.get(each) for each in measurements.algorithms)
+    )
+
+
+def _covering(input_: Consumed, measurements: Measurements) -> list[str]:
+    """The events of one set that have the input's digest, by an algorithm of the set."""
+    return [
+        f"{measurements.kind} {event.index}, event {number}, {type_name(event.type)}"
+        for number, event in enumerate(measurements.events)
+        if event.extends and _covers(event, input_, measurements)
+    ]

@@ -1,0 +1,50 @@
+"""The forms in which measurements are written, by the name that `measure --format` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shim.measure.formats import aael, cel, everything, logs, reference, registers, systemd, tsm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shim.measure.model import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A form of measurements.
+
+    *write* gives the contents of a file, or where *tree* says so those of a folder's files by their paths; it raises
+    UsageError where these measurements can't be written in this form.
+    """
+
+    name: str
+    doc: str
+    write: Callable[[Measured], bytes | dict[str, bytes]]
+    tree: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (
+        Format("tcg2", "The TPM's binary event log, crypto-agile.", logs.tcg2),
+        Format("tcg12", "The TPM's binary event log of the older form, with SHA-1 only.", logs.tcg12),
+        Format("ccel", "The binary event log of confidential computing, which the ACPI table CCEL names.", logs.ccel),
+        Format("cel-json", "The Canonical Event Log as JSON.", cel.cel_json),
+        Format("cel-cbor", "The Canonical Event Log as CBOR.", cel.cel_cbor),
+        Format("cel-tlv", "The Canonical Event Log as nested types, lengths and values.", cel.cel_tlv),
+        Format("systemd", "The log that systemd's userspace keeps, a sequence of JSON records.", systemd.userspace_log),
+        Format("aael", "The CCEL with records of Confidential Containers' attestation agent behind it.", aael.tagged),
+        Format("aael-text", "The attestation agent's event log as it was in 2024, a text.", aael.text),
+        Format("tsm", "A folder for each register: its digest, algorithm, and log as text.", tsm.tree, tree=True),
+        Format("pcrs", "What each register holds, one line for each bank.", registers.pcrs),
+        Format("pcrlock", "Component files for systemd-pcrlock.", systemd.components, tree=True),
+        Format("rvps", "Reference values in a message for Trustee.", reference.rvps),
+        Format("corim", "Reference values as an unsigned CoRIM.", reference.corim),
+        Format("policy", "The digest of a TPM policy that asks for the PCRs, for each bank.", registers.policy),
+        Format("json", "All events, what they say, and the registers, as JSON.", everything.everything),
+    )
+}

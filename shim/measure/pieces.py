@@ -1,0 +1,84 @@
+"""Pieces of memory or files with their digests, kept in a run folder for whoever measures them later."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.piece import Piece, piece
+from payloads.pe import authenticode
+from shim.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+#: What went into a run, and what its kernel was handed.
+INPUTS, HANDED = "inputs.json", "handoff/pieces.json"
+#: The payload by its Authenticode digests.
+IMAGE = "payload image"
+
+
+def save(path: Path, pieces: Iterable[Piece]) -> None:
+    """Write pieces as JSON."""
+    rows = [
+        {
+            "name": each.name,
+            "address": f"{each.address:#x}",
+            "size": each.size,
+            "call": each.call,
+            "digests": {algorithm.label: digest.hex() for algorithm, digest in each.digests.items()},
+        }
+        for each in pieces
+    ]
+    try:
+        path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None
+
+
+def load(path: Path) -> list[Piece]:
+    """Read them; raises UnreadableError where there are none, or they make no sense."""
+    try:
+        return [
+            Piece(
+                str(each["name"]),
+                _number(int(each["address"], 16)),
+                _number(each["size"]),
+                {algorithm: _digest(each["digests"][algorithm.label], algorithm) for algorithm in Algorithm},
+                None if each["call"] is None else _number(each["call"]),
+            )
+            for each in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UnreadableError(f"{path}: damaged") from None
+
+
+def _number(value: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < 1 << 64:
+        raise ValueError(value)
+    return value
+
+
+def _digest(text: str, algorithm: Algorithm) -> bytes:
+    digest = bytes.fromhex(text)
+    if len(digest) != algorithm.size:
+        raise ValueError(text)
+    return digest
+
+
+def inputs(payload: bytes, cmdline: str | None, initrd: bytes | None) -> list[Piece]:
+    """The files that go into a run, and the command line as text; what of it the guest gets comes on its own.
+
+    The payload is there twice, since firmware measures images by their Authenticode digests.
+    """
+    signed = {each: authenticode(payload, each.label) for each in Algorithm}
+    found = [piece("payload", payload), Piece(IMAGE, 0, len(payload), signed)]
+    if cmdline is not None:
+        found.append(piece("command line", cmdline.encode()))
+    if initrd is not None:
+        found.append(piece("initrd", initrd))
+    return found

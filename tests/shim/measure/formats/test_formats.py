@@ -1,0 +1,36 @@
+import pytest
+
+from shim.errors import UsageError
+from shim.measure.formats import FORMATS
+
+NAMES = {
+    "tcg2", "tcg12", "ccel", "cel-json", "cel-cbor", "cel-tlv", "systemd", "aael", "aael-text", "tsm", "pcrs",
+    "pcrlock", "rvps", "corim", "policy", "json",
+}  # fmt: skip
+
+
+def test_the_formats_and_their_sentences():
+    assert FORMATS.keys() == NAMES
+    for name, each in FORMATS.items():
+        assert each.name == name
+        assert each.doc.endswith(".")
+        assert each.doc.count(".") == 1
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_format_is_written_and_the_same_each_time(name, measured):
+    made = FORMATS[name].write(measured)
+    assert made
+    assert made == FORMATS[name].write(measured)
+    if FORMATS[name].tree:
+        assert all(path and not path.startswith("/") and ".." not in path for path in made)
+        assert all(isinstance(contents, bytes) for contents in made.values())
+    else:
+        assert isinstance(made, bytes)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"json"}))
+def test_without_registers_there_is_one_line_for_it(name, wrap):
+    with pytest.raises(UsageError) as why:
+        FORMATS[name].write(wrap())
+    assert "\n" not in str(why.value)

@@ -1,0 +1,28 @@
+from dataclasses import replace
+
+from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.registers import replay
+
+SHA256 = Algorithm.SHA256
+
+
+def test_registers_are_what_the_events_come_to_without_the_unknown_ones(boots):
+    pcrs = boots()
+    assert pcrs.registers().keys() == {1, 3, 4, 5, 6, 7, 9}
+    whole = replace(pcrs, unknown=frozenset()).registers()
+    assert whole.keys() == {0, 1, 2, 3, 4, 5, 6, 7, 9}
+    assert whole == replay(pcrs.events, pcrs.algorithms)
+
+
+def test_a_dynamic_launch_is_where_its_registers_begin(boots):
+    pcrs = boots()
+    last = replace(pcrs.events[-1], index=17)
+    static = replace(pcrs, events=(last,)).registers()
+    dynamic = replace(pcrs, events=(last,), dynamic=True).registers()
+    assert dynamic[17][SHA256] == SHA256.extend(bytes(32), last.digests[SHA256])
+    assert static[17] != dynamic[17]
+
+
+def test_a_set_is_found_by_its_kind(measured):
+    assert measured.set_of("cca", "tdx").kind == "tdx"
+    assert measured.set_of("cca") is None
