@@ -72,7 +72,23 @@ X86_64 = Abi(
     return_instruction=b"\xc3",
 )  # fmt: skip
 
-ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64,)}
+#: AAPCS64; of v8 to v15 a function keeps the lower halves.
+AARCH64 = Abi(
+    name="aarch64",
+    pointer_bytes=8,
+    argument_registers=("x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"),
+    result="x0",
+    pc="pc",
+    sp="sp",
+    link="x30",
+    stack_arguments=0,
+    shadow=0,
+    stack_alignment=16,
+    preserved=(*(f"x{i}" for i in range(18, 30)), *(f"d{i}" for i in range(8, 16))),
+    return_instruction=b"\xc0\x03\x5f\xd6",
+)
+
+ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64)}
 
 
 @dataclass(frozen=True, slots=True)

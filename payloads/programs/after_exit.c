@@ -1,5 +1,5 @@
 /*
- * x86_64. Reads and writes boot services memory after ExitBootServices, which may be anybody's then; leaves for a
+ * Reads and writes boot services memory after ExitBootServices, which may be anybody's then; leaves for a
  * "kernel" that halts, like handoff_like.
  *
  * Outcome: kernel-entry.
@@ -7,7 +7,7 @@
 #include "support.h"
 
 static UINT8 map[0x10000] __attribute__((aligned(8)));
-static const UINT8 kernel_code[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp back to it */
+static const UINT8 kernel_code[] = HALTING_KERNEL;
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     EFI_PHYSICAL_ADDRESS kernel = 0, lost = 0;
@@ -33,6 +33,6 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
         return status;
     volatile UINT64 *place = (volatile UINT64 *)(UINTN)lost;
     *place = *place + 1;
-    __asm__ volatile("cli\n\tjmp *%0" ::"a"((UINTN)kernel), "S"((UINTN)0) : "memory");
+    LEAVE_FOR((UINTN)kernel, (UINTN)0);
     __builtin_unreachable();
 }

@@ -48,6 +48,7 @@ class Machine:
 
 MACHINES = {
     "x86_64": Machine("x86_64-unknown-windows", "x64", ("-mno-red-zone", "-mgeneral-regs-only")),
+    "aarch64": Machine("aarch64-unknown-windows", "arm64", ("-Os", "-mgeneral-regs-only")),
 }
 
 
@@ -57,7 +58,7 @@ class Program:
 
     stem: str
     source: str = ""
-    machines: tuple[str, ...] = ("x86_64",)
+    machines: tuple[str, ...] = tuple(MACHINES)
     defines: tuple[str, ...] = ()
     subsystem: str = "efi_application"
     embeds: str = ""
@@ -108,12 +109,12 @@ PROGRAMS = (
     Program("cpu_int3", "cpu_fault.c", X86, ("FAULT_INT3",)),
     Program("cpu_div_zero", "cpu_fault.c", X86, ("FAULT_DIV_ZERO",)),
     Program("cpu_general", "cpu_fault.c", X86, ("FAULT_GENERAL",)),
-    Program("handoff_like", machines=X86),
+    Program("handoff_like"),
     Program("early_code", machines=X86),
     Program("read_unwritten"),
     Program("use_after_free"),
     Program("read_nobodys"),
-    Program("after_exit", machines=X86),
+    Program("after_exit"),
     Program("patch_code", "memory_attribute.c", X86, ("PATCH_CODE",)),
     Program("execute_allowed_data", "memory_attribute.c", X86, ("EXECUTE_DATA",)),
 )

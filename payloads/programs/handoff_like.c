@@ -1,13 +1,14 @@
 /*
- * x86_64. Plays the last steps of a kernel's stub: puts a "kernel" into allocated pages, leaves boot services, jumps to
- * it with the address of the boot parameters in RSI. The kernel halts for ever.
+ * Plays the last steps of a kernel's stub: puts a "kernel" into allocated pages, leaves boot services, jumps to it with
+ * the address of the boot parameters where an x86 kernel expects it, or an arm64 kernel its device tree. The kernel halts
+ * for ever.
  *
  * Outcome: kernel-entry.
  */
 #include "support.h"
 
 static UINT8 map[0x10000] __attribute__((aligned(8)));
-static const UINT8 kernel_code[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp back to it */
+static const UINT8 kernel_code[] = HALTING_KERNEL;
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     EFI_PHYSICAL_ADDRESS kernel = 0, parameters = 0;
@@ -33,6 +34,6 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     }
     if (EFI_ERROR(status))
         return status;
-    __asm__ volatile("cli\n\tjmp *%0" ::"a"((UINTN)kernel), "S"((UINTN)parameters) : "memory");
+    LEAVE_FOR((UINTN)kernel, (UINTN)parameters);
     __builtin_unreachable();
 }

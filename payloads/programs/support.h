@@ -30,6 +30,21 @@ static EFI_STATUS(EFIAPI *volatile entry_point)(EFI_HANDLE, EFI_SYSTEM_TABLE *) 
 #define UNMAPPED_READ 0xe8000000u
 #endif
 
+/* A "kernel": it halts for ever. To leave for it, with its argument where kernels look for it, and interrupts masked. */
+#if defined(__x86_64__)
+#define HALTING_KERNEL {0xf4, 0xeb, 0xfd} /* hlt; jmp back to it */
+#define LEAVE_FOR(kernel, argument) __asm__ volatile("cli\n\tjmp *%0" ::"a"(kernel), "S"(argument) : "memory")
+#elif defined(__aarch64__)
+#define HALTING_KERNEL {0x7f, 0x20, 0x03, 0xd5, 0xff, 0xff, 0xff, 0x17} /* wfi; b back to it */
+#define LEAVE_FOR(kernel, argument)                                                                                    \
+    do {                                                                                                               \
+        register UINTN first __asm__("x0") = (argument);                                                               \
+        __asm__ volatile("msr daifset, #15\n\tdsb ish\n\tic iallu\n\tdsb ish\n\tisb\n\tbr %0" ::"r"(kernel), \
+                         "r"(first)                                                                                    \
+                         : "memory");                                                                                  \
+    } while (0)
+#endif
+
 HELPER void start(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     self = image;
     st = table;

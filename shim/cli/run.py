@@ -18,7 +18,9 @@ def run(
     ],
     initrd: Annotated[Path | None, typer.Option(help="Hand this file to the stub as the initrd.")] = None,
     cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
-    platform: Annotated[str, typer.Option(help="A ready platform, or a TOML file.")] = "q35",
+    platform: Annotated[
+        str | None, typer.Option(help="A ready platform, or a TOML file. Default: the one for the payload's machine.")
+    ] = None,
     trace: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +43,7 @@ def run(
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
     from shim.cli.places import find_payload, new_run_folder, read_initrd
-    from shim.config.platform import load_platform, parse_size
+    from shim.config.platform import DEFAULT_PLATFORMS, load_platform, parse_size
     from shim.report.live import Live
 
     for given, name in (
@@ -54,14 +56,16 @@ def run(
         raise UsageError(f"--trace {trace}: give calls or exact")
     if keep_accesses and trace == "calls":
         raise UsageError("--keep-accesses needs --trace exact")
-    machine = load_platform(platform)
-    if memory is not None:
-        try:
-            machine = machine.with_memory(parse_size(memory))
-        except ValueError as error:
-            raise UsageError(f"--memory: {error}") from None
+    try:
+        size = None if memory is None else parse_size(memory)
+    except ValueError as error:
+        raise UsageError(f"--memory: {error}") from None
+    chosen = None if platform is None else load_platform(platform)
     live = Live(quiet=quiet)
     program = find_payload(payload, live.say)
+    machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value, "q35"))
+    if size is not None:
+        machine = machine.with_memory(size)
     data = read_initrd(initrd) if initrd is not None else None
 
     from shim.engine import engine_info

@@ -7,6 +7,7 @@ import tomllib
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -24,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.events import EventType
 from shim.errors import UnreadableError, UsageError
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -31,6 +34,14 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MAX_MEMORY = 512 << 30
 MIN_MEMORY = 16 << 20
 MAX_BLOB = 64 << 20
+
+#: The CPU models of each machine, the one that is meant where none is named first.
+CPU_MODELS = {
+    "x86_64": ("westmere", "nehalem", "sandybridge"),
+    "aarch64": ("cortex-a57", "cortex-a53", "cortex-a72"),
+}
+#: The platform of a payload for a machine, where none is asked for.
+DEFAULT_PLATFORMS = {"x86_64": "q35", "aarch64": "virt-arm64"}
 
 
 def parse_size(text: object) -> int:
@@ -172,12 +183,127 @@ class TableSettings(Blob):
     type: str = "ACPIReclaimMemory"
 
 
+BankName = Literal["sha1", "sha256", "sha384", "sha512"]
+
+
+class MeasuredEvent(Model):
+    """An event of the firmware's own code: its type by name or number, and its data in hexadecimal.
+
+    The digests, by algorithm and in hexadecimal, are of the data where they are not given.
+    """
+
+    type: str | int
+    data: str = ""
+    digests: dict[BankName, str] = {}
+
+    @model_validator(mode="after")
+    def _is_an_event(self) -> Self:
+        try:
+            _ = self.number, self.content
+            values = {name: bytes.fromhex(value) for name, value in self.digests.items()}
+        except (KeyError, ValueError):
+            raise ValueError("no event: type is a name as EV_POST_CODE, data and digests are hexadecimal") from None
+        for name, value in values.items():
+            if len(value) != Algorithm[name.upper()].size:
+                raise ValueError(f"a {name} digest of {len(value)} bytes")
+        return self
+
+    @property
+    def number(self) -> int:
+        """The type's number."""
+        return self.type if isinstance(self.type, int) else EventType[self.type].value
+
+    @property
+    def content(self) -> bytes:
+        """The data."""
+        return bytes.fromhex(self.data)
+
+
+class TpmEvent(MeasuredEvent):
+    """An event of the firmware's own code, measured into a PCR."""
+
+    pcr: int = Field(ge=0, lt=24)
+
+
+class CcEvent(MeasuredEvent):
+    """An event of the firmware's own code, measured into register *mr*, from 1."""
+
+    mr: int = Field(ge=1, le=4)
+
+
+LogSize = Annotated[Size, Field(ge=4 << 10, le=16 << 20)]
+
+
+class Tpm(Model):
+    """A TPM 2.0: our model with these *banks*, or an swtpm that runs already, with those that it has.
+
+    *swtpm* is where its commands go: 127.0.0.1 and a port, or the path of a socket.
+    """
+
+    banks: tuple[BankName, ...] | None = Field(default=None, min_length=1)
+    swtpm: str | None = None
+    log_size: LogSize = 64 << 10
+    final_events_size: LogSize = 32 << 10
+    events: tuple[TpmEvent, ...] = ()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.swtpm is None:
+            if len(set(self.active)) != len(self.active):
+                raise ValueError("a bank is named twice")
+            return self
+        if self.banks is not None:
+            raise ValueError("an swtpm has its own banks: leave them out")
+        host, colon, port = self.swtpm.rpartition(":")
+        if "/" not in self.swtpm and not (colon and port.isdecimal() and 0 < int(port) < 1 << 16 and _is_here(host)):
+            raise ValueError("swtpm is 127.0.0.1 and a port, as 127.0.0.1:2321, or the path of a socket")
+        return self
+
+    @property
+    def active(self) -> tuple[BankName, ...]:
+        """The banks of our model."""
+        return self.banks or ("sha1", "sha256")
+
+
+class ConfidentialComputing(Model):
+    """Measurement registers of confidential computing: of Intel TDX, or of Arm CCA.
+
+    TDX hashes by sha384, CCA by sha256 or sha512. *header_index* is the register that the log's header names: 0, or 1
+    as OVMF has it.
+    """
+
+    kind: Literal["tdx", "cca"]
+    algorithm: Literal["sha256", "sha384", "sha512"] | None = None
+    header_index: Literal[0, 1] = 0
+    log_size: LogSize = 64 << 10
+    final_events_size: LogSize = 32 << 10
+    events: tuple[CcEvent, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.kind == "tdx") != (self.hash == "sha384"):
+            raise ValueError("tdx hashes by sha384, cca by sha256 or sha512")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """The algorithm that is used."""
+        return self.algorithm or {"tdx": "sha384", "cca": "sha256"}[self.kind]
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Platform(Model):
     """A machine and its firmware."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    machine: Literal["x86_64"] = "x86_64"
-    cpu: Literal["nehalem", "westmere", "sandybridge"] = "westmere"
+    machine: Literal["x86_64", "aarch64"] = "x86_64"
+    cpu: Literal["nehalem", "westmere", "sandybridge", "cortex-a53", "cortex-a57", "cortex-a72"] = "westmere"
     memory: Memory = Memory()
     firmware: FirmwareSettings = FirmwareSettings()
     secure_boot: SecureBoot = SecureBoot()
@@ -185,6 +311,22 @@ class Platform(Model):
     tables: tuple[TableSettings, ...] = ()
     acpi: tuple[AcpiTable, ...] = ()
     smbios: Blob | None = None
+    tpm: Tpm | None = None
+    cc: ConfidentialComputing | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_cpu(cls, data: object) -> object:
+        if isinstance(data, dict) and "cpu" not in data:
+            models = CPU_MODELS.get(str(data.get("machine")))
+            return {**data, "cpu": models[0]} if models else data
+        return data
+
+    @model_validator(mode="after")
+    def _cpu_fits(self) -> Self:
+        if self.cpu not in CPU_MODELS[self.machine]:
+            raise ValueError(f"cpu {self.cpu} is none of {self.machine}'s: {', '.join(CPU_MODELS[self.machine])}")
+        return self
 
     @property
     def toml(self) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _HOOK = ctypes.c_size_t
 #: UC_HOOK_MEM_ACCESS, the hook that the patch adds.
 _MEM_ACCESS = 1 << 18
+#: The error by which Unicorn tells of an invalid opcode, on some architectures.
+INVALID_INSTRUCTION = unicorn.UC_ERR_INSN_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,28 @@ class Engine:
         ctypes.c_int32.from_address(start + at).value = _NO_EXCEPTION
         self._uc.context_restore(context)
 
+    def read_system(self, register: tuple[int, int, int, int, int]) -> int:
+        """An AArch64 system register by its op0, op1, CRn, CRm and op2."""
+        op0, op1, crn, crm, op2 = register
+        value: int = self._uc.reg_read(unicorn.arm64_const.UC_ARM64_REG_CP_REG, (crn, crm, op0, op1, op2))
+        return value
+
+    def write_system(self, register: tuple[int, int, int, int, int], value: int) -> None:
+        """Set an AArch64 system register."""
+        op0, op1, crn, crm, op2 = register
+        self._uc.reg_write(unicorn.arm64_const.UC_ARM64_REG_CP_REG, (crn, crm, op0, op1, op2, value))
+
+    def syndrome(self) -> tuple[int, int]:
+        """Syndrome and fault address of the AArch64 exception that was raised last.
+
+        ESR and FAR have them only when the CPU takes the exception, which Unicorn doesn't let it do.
+        """
+        at = _syndrome_field()
+        context = bytes(self._uc.context_save())
+        return ctypes.c_uint32.from_buffer_copy(context, at).value, ctypes.c_uint64.from_buffer_copy(
+            context, at + 8
+        ).value
+
     def flush_tlb(self) -> None:
         """Forget address translations: the page tables have changed."""
         self._uc.ctl(unicorn.UC_CTL_TLB_FLUSH, unicorn.UC_CTL_IO_WRITE)
@@ -143,9 +167,11 @@ class Engine:
         """Call *callback* with the number of each exception or interrupt."""
         self._uc.hook_add(unicorn.UC_HOOK_INTR, lambda _uc, number, _data: callback(number))
 
-    def hook_accesses(self, callback: Callable[[int, int, int, bool], None]) -> None:
-        """Call *callback* (pc, address, size, write) for each memory access, as Unicorn's own hooks report it."""
-        pc = unicorn.x86_const.UC_X86_REG_RIP
+    def hook_accesses(self, pc: int, callback: Callable[[int, int, int, bool], None]) -> None:
+        """Call *callback* (pc, address, size, write) for each memory access, as Unicorn's own hooks report it.
+
+        The argument *pc* is Unicorn's number of the program counter.
+        """
 
         def on_access(_uc: Any, kind: int, address: int, size: int, _value: int, _data: Any) -> None:
             callback(self._uc.reg_read(pc), address, size, kind == unicorn.UC_MEM_WRITE)
@@ -239,6 +265,24 @@ def _exception_fields() -> tuple[int, int]:
         return 4 * found
 
     return place(0, selector & ~3), place(_NO_EXCEPTION, _GENERAL_PROTECTION)
+
+
+@cache
+def _syndrome_field() -> int:
+    """Where a saved AArch64 context has an exception's syndrome; the fault address lies 8 bytes behind it.
+
+    Unicorn has no register for them. A supervisor call with a number of our choice shows the place.
+    """
+    number = 0x4567
+    uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+    uc.mem_map(0, 4096)
+    uc.mem_write(0, (0xD400_0001 | number << 5).to_bytes(4, "little"))  # svc #number
+    uc.hook_add(unicorn.UC_HOOK_INTR, lambda uc, _number, _data: uc.emu_stop())
+    with suppress(unicorn.UcError):
+        uc.emu_start(0, 4096)
+    words = memoryview(bytes(uc.context_save())).cast("I")
+    (found,) = (4 * i for i, word in enumerate(words) if word == 0x5600_0000 | number)
+    return found
 
 
 def _address(function: Any) -> int:

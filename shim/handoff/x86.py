@@ -1,11 +1,20 @@
-"""boot_params as the x86 kernel gets them (Documentation/arch/x86/zero-page.rst and boot.rst)."""
+"""What an x86 kernel finds: boot_params (Documentation/arch/x86/zero-page.rst and boot.rst), and descriptor tables."""
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from efi_services.ports import MemoryFault
+from shim.machine.ram import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from shim.machine.ram import Ram
 
 SIZE = 4096
+_MAX_COMMAND_LINE = 4096
 
 E820_TYPES = {
     1: "usable", 2: "reserved", 3: "ACPI data", 4: "ACPI NVS", 5: "unusable", 7: "persistent", 12: "soft reserved",
@@ -45,6 +54,35 @@ _EFI_INFO = {
 _MAX_E820 = 128
 
 
+def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:
+    """The descriptor tables, and boot_params where there are any."""
+    return {
+        "gdt": _hex_at(ram, registers["gdt_base"], registers["gdt_limit"] + 1),
+        "idt": {"base": registers["idt_base"], "limit": registers["idt_limit"]},
+        "boot_params": _boot_params(ram, registers["rsi"]),
+    }
+
+
+def places(state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Addresses of what boot_params tell of, with their names."""
+    boot_params = state.get("boot_params")
+    if boot_params is not None:
+        found = {
+            "boot_params": boot_params["address"],
+            "command line": boot_params["command_line_address"],
+            "memory map": boot_params["efi_info"]["memory_map"],
+            "initrd": boot_params["initrd_address"],
+        }
+        yield from ((address, name) for name, address in found.items() if address)
+
+
+def files(state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:
+    """boot_params as they are."""
+    boot_params = state.get("boot_params")
+    if boot_params is not None:
+        yield "boot_params.bin", bytes(ram.view(boot_params["address"], SIZE))
+
+
 def decode(page: bytes) -> dict[str, Any]:
     """The fields that an EFI stub fills in, addresses whole, with the e820 map and the EFI information."""
     values = {name: struct.unpack_from(form, page, at)[0] for name, (at, form) in _FIELDS.items()}
@@ -69,3 +107,33 @@ def decode(page: bytes) -> dict[str, Any]:
         ],
         "fields": values,
     }
+
+
+def _boot_params(ram: Ram, address: int) -> dict[str, Any] | None:
+    """boot_params at *address*, where there can be any: RSI is theirs by the boot protocol."""
+    try:
+        decoded = decode(bytes(ram.view(address, SIZE)))
+    except MemoryFault:
+        return None
+    if decoded["efi_info"]["loader_signature"] not in ("EL64", "EL32"):
+        return None
+    decoded["address"] = address
+    decoded["command_line"] = _text_at(ram, decoded["command_line_address"])
+    return decoded
+
+
+def _text_at(ram: Ram, address: int) -> str | None:
+    # It may lie in the last page of memory.
+    for size in (_MAX_COMMAND_LINE, PAGE - address % PAGE):
+        try:
+            return bytes(ram.view(address, size)).split(b"\0")[0].decode("utf-8", "replace")
+        except MemoryFault:
+            continue
+    return None
+
+
+def _hex_at(ram: Ram, address: int, size: int) -> str | None:
+    try:
+        return bytes(ram.view(address, size)).hex()
+    except MemoryFault:
+        return None

@@ -33,18 +33,23 @@ class LoadableImage:
         image = self._image
         if self.fixed_base is not None and base != self.fixed_base:
             raise ValueError(f"it has no relocations and must lie at {image.image_base:#x}")
-        memory = bytearray(image.size_of_image)
-        memory[: image.size_of_headers] = self._data[: image.size_of_headers]
+        # A kernel is large: it is copied once.
+        file = memoryview(self._data)
+        pieces: list[bytes | memoryview] = [file[: image.size_of_headers]]
+        end = image.size_of_headers
         for section in image.sections:
             size = min(section.raw_size, section.virtual_size)
-            start = section.virtual_address
-            memory[start : start + size] = self._data[section.raw_offset : section.raw_offset + size]
+            pieces += bytes(section.virtual_address - end), file[section.raw_offset : section.raw_offset + size]
+            end = section.virtual_address + size
+        memory = b"".join((*pieces, bytes(image.size_of_image - end)))
         delta = base - image.image_base
-        if delta:
-            for relocation in image.relocations:
-                at, width = relocation.rva, relocation.kind.width
-                value = int.from_bytes(memory[at : at + width], "little") + delta
-                memory[at : at + width] = (value & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
+        return self._moved(bytearray(memory), delta) if delta and image.relocations else memory
+
+    def _moved(self, memory: bytearray, delta: int) -> bytes:
+        for relocation in self._image.relocations:
+            at, width = relocation.rva, relocation.kind.width
+            value = int.from_bytes(memory[at : at + width], "little") + delta
+            memory[at : at + width] = (value & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
         return bytes(memory)
 
     def _segments(self) -> tuple[Segment, ...]:
@@ -75,10 +80,18 @@ class LoadableImage:
 
 
 class PeReader:
-    """The `ImageReader` port: reads with ``payloads``, whose refusals it passes on as ValueError."""
+    """The `ImageReader` port: reads with ``payloads``, whose refusals it passes on as ValueError.
+
+    What is *known* isn't read again.
+    """
+
+    def __init__(self, known: payloads.Payload | None = None) -> None:
+        self._known = known
 
     def read_image(self, data: bytes) -> LoadableImage:
         """The image in *data*; raises ValueError with the reason when it is none."""
+        if self._known is not None and data is self._known.data:
+            return LoadableImage(self._known)
         try:
             return LoadableImage(payloads.identify(data, "image"))
         except payloads.PayloadError as why:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The callbacks that Unicorn makes often: one for each basic block, one for each RDTSC.
+ * The callbacks that Unicorn makes often: one for each basic block, one for each read of a clock.
  *
  * A Monitor counts blocks and stops the emulation before a block executes when a budget is used up or, once it is
  * armed, when control leaves the ranges it was told of or enters one of the entries. It never calls into Python:
@@ -23,6 +23,12 @@ typedef int (*stop_function)(uc_engine *);
 typedef int (*write_function)(uc_engine *, int, const void *);
 typedef void (*block_function)(uc_engine *, uint64_t, uint32_t, void *);
 
+/* Unicorn's uc_arm64_cp_reg: an AArch64 system register. */
+typedef struct {
+    uint32_t crn, crm, op0, op1, op2;
+    uint64_t value;
+} system_register;
+
 typedef struct {
     PyObject_HEAD
     unsigned long long blocks;     /* blocks that began to execute */
@@ -32,8 +38,10 @@ typedef struct {
     unsigned long long write;      /* address of Unicorn's uc_reg_write */
     unsigned long long time_ns;    /* virtual time */
     unsigned long long read_ns;    /* what one read of the time stamp counter takes */
-    unsigned long long tsc_offset; /* time stamp counter at virtual time 0; it counts nanoseconds */
+    unsigned long long tsc_offset; /* the counter at virtual time 0, in nanoseconds */
     unsigned long long tsc_reads;
+    unsigned long long tick_ns;    /* what the counter that MRS reads counts */
+    unsigned long long host_reads; /* reads of registers that have what Unicorn takes from the host's clock */
     unsigned long long next, next_data; /* another block callback, for blocks that do begin, and what it wants */
     int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
     int reason;
@@ -78,20 +86,23 @@ static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
         ((block_function)(uintptr_t)self->next)(uc, address, size, (void *)(uintptr_t)self->next_data);
 }
 
-static uint64_t read_tsc(Monitor *self, uc_engine *uc)
+static uint64_t read_counter(Monitor *self)
 {
-    write_function write = (write_function)(uintptr_t)self->write;
-    uint64_t value, low, high;
-
     /* As Clock.advance has it: time ends, but does not turn over. */
     self->time_ns = self->time_ns > UINT64_MAX - self->read_ns ? UINT64_MAX : self->time_ns + self->read_ns;
     self->tsc_reads++;
-    value = self->time_ns + self->tsc_offset;
+    return self->time_ns + self->tsc_offset;
+}
+
+static void read_tsc(Monitor *self, uc_engine *uc)
+{
+    write_function write = (write_function)(uintptr_t)self->write;
+    uint64_t value = read_counter(self), low, high;
+
     low = value & 0xffffffff;
     high = value >> 32;
     write(uc, self->rax, &low);
     write(uc, self->rdx, &high);
-    return value;
 }
 
 /* Returning 1 tells Unicorn that the instruction has been carried out. */
@@ -111,6 +122,26 @@ static int on_rdtscp(uc_engine *uc, void *data)
     return 1;
 }
 
+/* An AArch64 CPU reads a system register into a general one. */
+static uint32_t on_mrs(uc_engine *uc, int target, const system_register *source, void *data)
+{
+    Monitor *self = data;
+    uint64_t value;
+
+    if (source->op0 != 3)
+        return 0;
+    /* CNTPCT_EL0 and CNTVCT_EL0 */
+    if (source->op1 == 3 && source->crn == 14 && source->crm == 0 && (source->op2 == 1 || source->op2 == 2)) {
+        value = read_counter(self) / (self->tick_ns ? self->tick_ns : 1);
+        ((write_function)(uintptr_t)self->write)(uc, target, &value);
+        return 1;
+    }
+    /* The timers, and the counters of the performance monitors. */
+    if ((source->crn == 14 && source->crm >= 2) || (source->crn == 9 && source->crm >= 12))
+        self->host_reads++;
+    return 0;
+}
+
 static PyObject *address_of_block_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
@@ -127,6 +158,12 @@ static PyObject *address_of_rdtscp_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
     return PyLong_FromUnsignedLongLong((uintptr_t)on_rdtscp);
+}
+
+static PyObject *address_of_mrs_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_mrs);
 }
 
 static PyObject *address_of_state(PyObject *self, void *closure)
@@ -192,8 +229,10 @@ static PyMemberDef members[] = {
     {"write", T_ULONGLONG, offsetof(Monitor, write), 0, "address of uc_reg_write"},
     {"time_ns", T_ULONGLONG, offsetof(Monitor, time_ns), 0, "virtual time in nanoseconds"},
     {"read_ns", T_ULONGLONG, offsetof(Monitor, read_ns), 0, "virtual time that a counter read takes"},
-    {"tsc_offset", T_ULONGLONG, offsetof(Monitor, tsc_offset), 0, "time stamp counter at virtual time 0"},
-    {"tsc_reads", T_ULONGLONG, offsetof(Monitor, tsc_reads), 0, "reads of the time stamp counter"},
+    {"tsc_offset", T_ULONGLONG, offsetof(Monitor, tsc_offset), 0, "the CPU's counter at virtual time 0, in nanoseconds"},
+    {"tsc_reads", T_ULONGLONG, offsetof(Monitor, tsc_reads), 0, "reads of the CPU's counter"},
+    {"tick_ns", T_ULONGLONG, offsetof(Monitor, tick_ns), 0, "nanoseconds that the counter which MRS reads counts"},
+    {"host_reads", T_ULONGLONG, offsetof(Monitor, host_reads), 0, "reads of what Unicorn takes from the host's clock"},
     {"next", T_ULONGLONG, offsetof(Monitor, next), 0, "address of another block callback, 0: none"},
     {"next_data", T_ULONGLONG, offsetof(Monitor, next_data), 0, "what it wants as user data"},
     {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
@@ -207,6 +246,7 @@ static PyGetSetDef getters[] = {
     {"block_callback", address_of_block_callback, NULL, "address of the UC_HOOK_BLOCK callback", NULL},
     {"rdtsc_callback", address_of_rdtsc_callback, NULL, "address of the RDTSC callback", NULL},
     {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
+    {"mrs_callback", address_of_mrs_callback, NULL, "address of the MRS callback", NULL},
     {"state", address_of_state, NULL, "what the callbacks want as user data", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -15,6 +15,8 @@ class Monitor:
     read_ns: int
     tsc_offset: int
     tsc_reads: int
+    tick_ns: int
+    host_reads: int
     next: int
     next_data: int
     rax: int
@@ -27,6 +29,8 @@ class Monitor:
     def rdtsc_callback(self) -> int: ...
     @property
     def rdtscp_callback(self) -> int: ...
+    @property
+    def mrs_callback(self) -> int: ...
     @property
     def state(self) -> int: ...
     def arm(self, ranges: Sequence[int], entries: Sequence[int]) -> None: ...

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from efi_services.ports import Access
-from shim.engine import EmulationError, Engine
-from shim.machine import x86_64 as arch
+from shim.engine import INVALID_INSTRUCTION, EmulationError, Engine
 from shim.machine._native import REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
 from shim.machine.paging import PageTables, table_bytes
 from shim.machine.ram import Ram
@@ -17,13 +16,14 @@ from shim.machine.time import SeededEntropy, VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_NUMBER = arch.REGISTERS.__getitem__
+    from shim.machine.architecture import Architecture, Trap
+
 #: A callback for blocks: engine, address, size, data.
 _BLOCK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
 #: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
 SLICE = 1 << 20
-#: What one read of the time stamp counter takes, in virtual nanoseconds.
+#: What one read of the CPU's own clock takes, in virtual nanoseconds.
 COUNTER_READ_NS = 25
 
 
@@ -31,6 +31,7 @@ COUNTER_READ_NS = 25
 class Layout:
     """Where the firmware's own tables lie in RAM, and which of RAM the guest may see at all."""
 
+    architecture: Architecture
     ram: tuple[tuple[int, int], ...]
     mapped: tuple[tuple[int, int], ...]
     page_tables: int
@@ -40,17 +41,18 @@ class Layout:
     @property
     def own_regions(self) -> tuple[tuple[int, int, str, str], ...]:
         """What is set aside from the start: start, end, memory type and name."""
-        end = self.descriptor_tables + arch.TABLES_BYTES
-        return (
+        end = self.descriptor_tables + len(self.architecture.descriptor_tables)
+        own = (
             *((*each, "reserved by the platform") for each in self.reserved),
             (self.page_tables, self.descriptor_tables, "BootServicesData", "page tables"),
             (self.descriptor_tables, end, "BootServicesData", "descriptor tables"),
         )
+        return tuple(each for each in own if each[0] < each[1])
 
     @staticmethod
-    def firmware_bytes(mapped: tuple[tuple[int, int], ...]) -> int:
+    def firmware_bytes(architecture: Architecture, mapped: tuple[tuple[int, int], ...]) -> int:
         """Room for page tables and descriptor tables."""
-        return table_bytes(mapped) + arch.TABLES_BYTES
+        return table_bytes(mapped) + len(architecture.descriptor_tables)
 
 
 class NativeFolder(Protocol):
@@ -90,21 +92,23 @@ class Machine:
     """Implements the ports Cpu, Mmu (`tables`), Memory (`ram`), Clock and Entropy."""
 
     def __init__(self, layout: Layout, cpu_model: str, seed: int) -> None:
+        self.architecture = arch = layout.architecture
         self.ram = Ram(layout.ram)
-        self.tables = PageTables(self.ram, layout.page_tables, layout.mapped)
+        self.tables = PageTables(self.ram, layout.page_tables, layout.mapped, arch.entry_format)
         self.monitor = Monitor()
         self.clock = VirtualClock(self.monitor)
         self.entropy = SeededEntropy(seed, "entropy")
         self._layout = layout
-        self._engine = engine = Engine(arch.ARCH, arch.MODE, arch.CPU_MODELS[cpu_model])
+        self._number = arch.registers.__getitem__
+        self._pc = arch.program_counter
+        self._engine = engine = Engine(*arch.engine_mode, arch.cpu_models[cpu_model])
         self._enter: Callable[[int], None] = lambda _address: None
         self._raised: BaseException | None = None
-        self._exception: int | None = None
-        self._error_code = self._fault_address = 0
+        self._trap: Trap | None = None
         self._until = 0
         for address, size, pointer in self.ram.blocks():
             engine.map(address, size, pointer)
-        self.ram.write(layout.descriptor_tables, arch.descriptor_tables())
+        self.ram.write(layout.descriptor_tables, arch.descriptor_tables)
         self.tables.flush = engine.flush_tlb
         self.ram.changed = self._memory_changed
         self._set_up_monitor(seed)
@@ -114,23 +118,22 @@ class Machine:
 
     def read(self, names: Sequence[str]) -> Sequence[int]:
         """Registers by name."""
-        return self._engine.read(tuple(map(_NUMBER, names)))
+        return self._engine.read(tuple(map(self._number, names)))
 
     def write(self, values: Mapping[str, int]) -> None:
         """Set registers; the program counter last, since writing it moves the CPU."""
         pc = None
         for name, value in values.items():
-            if name == "rip":
+            if name == self._pc:
                 pc = value
             else:
-                self._engine.write(arch.REGISTERS[name], value)
+                self._engine.write(self._number(name), value)
         if pc is not None:
-            self._engine.write(arch.REGISTERS["rip"], pc)
+            self._engine.write(self._number(self._pc), pc)
 
     def mask_interrupts(self) -> None:
-        """Clear the interrupt flag."""
-        (flags,) = self.read(("rflags",))
-        self.write({"rflags": flags & ~arch.INTERRUPT_FLAG})
+        """Leave interrupts masked."""
+        self.architecture.mask_interrupts(self._engine)
 
     # The run.
 
@@ -139,20 +142,20 @@ class Machine:
         self._enter = enter
         # The last gate page ends with bytes that belong to no gate.
         self._until = gates[-1][1] - 1
-        arch.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
+        self.architecture.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
         for start, end in gates:
             self._engine.hook_code(start, end, self._at_gate)
 
     def watch(self, access: Callable[[int, int, int, bool], None], block: Callable[[int, int], None]) -> None:
         """Report every memory access of the CPU (pc, address, size, write) and every block (address, size)."""
-        self._engine.hook_accesses(access)
+        self._engine.hook_accesses(self._number(self._pc), access)
         self._next = next_ = _BLOCK(lambda _uc, address, size, _data: block(address, size))
         self.monitor.next = ctypes.cast(next_, ctypes.c_void_p).value or 0
 
     def watch_natively(self, folder: NativeFolder) -> None:
         """Report every memory access of the CPU and every block to native code."""
         folder.read_register = self._engine.read_function
-        folder.pc_register = arch.REGISTERS["rip"]
+        folder.pc_register = self._number(self._pc)
         self._engine.hook_native_accesses(folder.access_callback, folder.hook_callback, folder.state)
         self.monitor.next, self.monitor.next_data = folder.block_callback, folder.state
 
@@ -170,16 +173,16 @@ class Machine:
         while True:
             monitor.limit = min(monitor.blocks + blocks_between_looks, max_blocks)
             monitor.reason = 0
-            self._exception = None
+            self._trap = None
             failure: EmulationError | None = None
-            (pc,) = self.read(("rip",))
-            self._engine.forget_exception()
+            (pc,) = self.read((self._pc,))
+            self.architecture.forget_trap(self._engine)
             try:
                 self._engine.run(pc, self._until)
             except EmulationError as error:
                 failure = error
             self._pass_on()
-            (pc,) = self.read(("rip",))
+            (pc,) = self.read((self._pc,))
             if monitor.reason in (REASON_LEFT, REASON_ENTRY):
                 return Stop("kernel-entry", "the kernel's entry was reached", pc, monitor.previous)
             if monitor.reason == REASON_LIMIT:
@@ -195,11 +198,7 @@ class Machine:
 
     def handoff_registers(self) -> dict[str, int]:
         """Registers as a hand-off reports them."""
-        values = dict(zip(arch.HANDOFF_REGISTERS, self.read(arch.HANDOFF_REGISTERS), strict=True))
-        values["efer"] = self._engine.read_msr(arch.EFER)
-        for name, (base, limit) in arch.descriptor_registers(self._engine).items():
-            values[f"{name}_base"], values[f"{name}_limit"] = base, limit
-        return values
+        return self.architecture.handoff_registers(self._engine)
 
     def protect(self, start: int, size: int, access: Access) -> None:
         """The Mmu port: permissions of pages."""
@@ -216,12 +215,10 @@ class Machine:
     def _set_up_monitor(self, seed: int) -> None:
         engine, monitor = self._engine, self.monitor
         monitor.stop, monitor.write = engine.stop_function, engine.write_function
-        monitor.rax, monitor.rcx, monitor.rdx = (arch.REGISTERS[each] for each in ("rax", "rcx", "rdx"))
         monitor.read_ns = COUNTER_READ_NS
         monitor.tsc_offset = int.from_bytes(SeededEntropy(seed, "tsc").take(5), "little")
         engine.hook_native_blocks(monitor.block_callback, monitor.state)
-        engine.hook_native_instruction(arch.RDTSC, monitor.rdtsc_callback, monitor.state)
-        engine.hook_native_instruction(arch.RDTSCP, monitor.rdtscp_callback, monitor.state)
+        self.architecture.answer_clock_reads(engine, monitor)
 
     def _pass_on(self) -> None:
         """Raise what a gate's service raised while Unicorn's frames lay between."""
@@ -240,9 +237,8 @@ class Machine:
 
     def _on_exception(self, number: int) -> None:
         # Only the first counts, and it has to be read now: Unicorn goes on to fetch from where it was told to stop.
-        if self._exception is None:
-            self._exception, self._error_code = number, self._engine.error_code()
-            (self._fault_address,) = self.read(("cr2",))
+        if self._trap is None:
+            self._trap = self.architecture.trap(self._engine, number)
         self._engine.stop()
 
     def _memory_changed(self, start: int, size: int) -> None:
@@ -252,28 +248,26 @@ class Machine:
 
     def _fetched(self) -> bool:
         """Whether it was the first fetch from a page that may be executed; the page now is executable."""
-        fetch = self._exception == arch.PAGE_FAULT and self._error_code & arch.FAULT_FETCH != 0
-        return fetch and self.tables.execute(self._fault_address)
+        trap = self._trap
+        return trap is not None and trap.fetch and trap.address is not None and self.tables.execute(trap.address)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
-        if self._exception == arch.PAGE_FAULT:
-            return f"{arch.EXCEPTIONS[arch.PAGE_FAULT]}, {self._denied()}, pc {pc:#x}"
-        if self._exception is not None:
-            return f"{arch.EXCEPTIONS.get(self._exception, f'interrupt {self._exception:#x}')}, pc {pc:#x}"
-        if failure is not None and failure.code == arch.INVALID_INSTRUCTION:
-            return f"{arch.EXCEPTIONS[6]}, pc {pc:#x}"
+        if self._trap is not None:
+            denied = "" if self._trap.address is None else f", {self._denied(self._trap, self._trap.address)}"
+            return f"{self._trap.name}{denied}, pc {pc:#x}"
+        if failure is not None and failure.code == INVALID_INSTRUCTION:
+            return f"{self.architecture.invalid_instruction}, pc {pc:#x}"
         if failure is not None:
             return f"{failure}, pc {pc:#x}"
         return f"the CPU was halted for good, pc {pc:#x}"
 
-    def _denied(self) -> str:
-        """What the faulting access was, and what stood against it."""
-        address, write = self._fault_address, self._error_code & arch.FAULT_WRITE != 0
+    def _denied(self, trap: Trap, address: int) -> str:
+        """What the access that *trap* refused was, and what stood against it."""
         access = self.tables.access(address)
-        if self._error_code & arch.FAULT_FETCH:
+        if trap.fetch:
             return f"fetch from {address:#x}, which is {'no memory' if access is None else 'not executable'}"
         if access is None or Access.READ not in access:
             return f"access to {address:#x}, which is {'no memory' if access is None else 'a guard page'}"
-        if write and Access.WRITE not in access:
+        if trap.write and Access.WRITE not in access:
             return f"write to {address:#x}, which is read-only"
-        return f"{'write to' if write else 'read of'} {address:#x}, which the guest's own page tables don't allow"
+        return f"{'write to' if trap.write else 'read of'} {address:#x}, which the guest's own page tables don't allow"

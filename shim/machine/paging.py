@@ -1,12 +1,13 @@
 """Page tables of the firmware's own: an identity map in which data can't be executed.
 
-x86-64 four-level paging (Intel SDM volume 3, section 4.5). Pages that may be both written and executed are
-mapped not executable until they are first executed: a store to an executable page takes Unicorn's slow path,
-and a stub writes tens of megabytes into pages of a code type.
+Four levels of tables of 512 entries, as several architectures have them; how an entry is spelt is data. Pages that may
+be both written and executed are mapped not executable until they are first executed: a store to an executable page
+takes Unicorn's slow path, and a stub writes tens of megabytes into pages of a code type.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from efi_services.ports import Access
@@ -18,13 +19,62 @@ if TYPE_CHECKING:
 
 PAGE = 4096
 LARGE = 2 << 20
-_PRESENT, _WRITE, _SIZE, _NX = 1, 2, 0x80, 1 << 63
-#: Bits that the CPU ignores: the page is RAM of this map; it may be executed although it is mapped otherwise.
-_KNOWN, _LAZY = 1 << 9, 1 << 10
 _ADDRESS = 0x000F_FFFF_FFFF_F000
 #: What four levels can tell apart; higher addresses would look like low ones.
 _LIMIT = 1 << 48
-_PERMISSIONS = _PRESENT | _WRITE | _NX | _KNOWN | _LAZY
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFormat:
+    """How an architecture spells an entry; bits 12 to 51 are the address.
+
+    A permission is a mask and a value: the entry gives it where its bits under the mask have the value. Without READ an
+    entry maps nothing. *known* and *lazy* are bits that the CPU ignores: the page is RAM of this map; it may be
+    executed although it is mapped otherwise. *page* and *large_page* are the bits that entries for 4 KiB and 2 MiB have
+    besides. *table* is a mask that tells an entry which leads to another table, and all bits of such an entry.
+    """
+
+    read: tuple[int, int]
+    write: tuple[int, int]
+    execute: tuple[int, int]
+    known: int
+    lazy: int
+    page: int
+    large_page: int
+    table: tuple[int, int]
+
+    @property
+    def permissions(self) -> int:
+        """All bits that change with what a page allows."""
+        return self.read[0] | self.write[0] | self.execute[0] | self.known | self.lazy
+
+    def encode(self, access: Access) -> int:
+        """The bits of a page that allows *access*; not yet executable where it may be written, too."""
+        lazy = Access.WRITE in access and Access.EXECUTE in access
+        bits = self.known | (self.lazy if lazy else 0)
+        for each, (mask, value) in self._spelling:
+            bits |= value if each in access and not (lazy and each is Access.EXECUTE) else mask ^ value
+        return bits
+
+    def decode(self, entry: int) -> Access:
+        """What a page with this entry allows."""
+        access = Access.NONE
+        for each, (mask, value) in self._spelling:
+            if entry & mask == value or (each is Access.EXECUTE and entry & self.lazy):
+                access |= each
+        return access
+
+    def is_executable(self, entry: int) -> bool:
+        """Whether the CPU can execute the page by now."""
+        return entry & self.read[0] == self.read[1] and entry & self.execute[0] == self.execute[1]
+
+    def made_executable(self, entry: int) -> int:
+        """The entry of a page that has been mapped not executable until now."""
+        return entry & ~self.execute[0] | self.execute[1]
+
+    @property
+    def _spelling(self) -> tuple[tuple[Access, tuple[int, int]], ...]:
+        return (Access.READ, self.read), (Access.WRITE, self.write), (Access.EXECUTE, self.execute)
 
 
 def table_bytes(ranges: tuple[tuple[int, int], ...]) -> int:
@@ -35,12 +85,15 @@ def table_bytes(ranges: tuple[tuple[int, int], ...]) -> int:
 
 
 class PageTables:
-    """The identity map of some RAM; `flush` is called after each change."""
+    """The identity map of some RAM, with entries of some form; `flush` is called after each change."""
 
-    def __init__(self, ram: Ram, base: int, ranges: tuple[tuple[int, int], ...]) -> None:
-        self._ram = ram
+    def __init__(self, ram: Ram, base: int, ranges: tuple[tuple[int, int], ...], form: EntryFormat) -> None:
+        self._form = form
         self._next = base
         self.end = base + table_bytes(ranges)
+        #: The entries of all tables, the root's first.
+        self._words = ram.view(base, self.end - base).cast("Q")
+        self._decoded: dict[int, Access] = {}
         self.flush: Callable[[], None] = lambda: None
         self._writable_code: list[tuple[int, int]] = []
         self.root = self._new_table()
@@ -49,29 +102,33 @@ class PageTables:
 
     def protect(self, start: int, size: int, access: Access) -> None:
         """Give the pages of a range this access; what isn't mapped stays so."""
-        bits = _encode(access)
+        bits = self._form.encode(access)
         first, last = start & -PAGE, -(-(start + size) // PAGE) * PAGE
         self._writable_code = [each for each in self._writable_code if each[0] < first or each[1] > last]
-        if bits & _LAZY:
+        if bits & self._form.lazy:
             self._writable_code.append((first, last))
         self._set(first, last, bits)
         self.flush()
 
     def _set(self, start: int, end: int, bits: int) -> None:
-        for table, index, covered, address in self._entries(start, end):
-            entry = table[index]
-            if entry & _KNOWN and entry & _PERMISSIONS != bits:
+        entries, known, permissions = self._words, self._form.known, self._form.permissions
+        for at, covered, address in self._entries(start, end):
+            entry = entries[at]
+            if entry & known and entry & permissions != bits:
                 if covered == LARGE and (address % LARGE or end - address < LARGE):
-                    self._split(table, index)
+                    self._split(at)
                     self._set(address, min(end, (address | (LARGE - 1)) + 1), bits)
                 else:
-                    table[index] = (entry & ~_PERMISSIONS) | bits
+                    entries[at] = (entry & ~permissions) | bits
 
     def access(self, address: int) -> Access | None:
         """What the page at *address* allows; None where nothing is mapped."""
-        for table, index, _, _ in self._entries(address, address + 1):
-            if table[index] & _KNOWN:
-                return _decode(table[index])
+        for at, _, _ in self._entries(address, address + 1):
+            bits = self._words[at] & self._form.permissions
+            if bits & self._form.known:
+                if bits not in self._decoded:
+                    self._decoded[bits] = self._form.decode(bits)
+                return self._decoded[bits]
         return None
 
     def execute(self, address: int) -> bool:
@@ -82,98 +139,70 @@ class PageTables:
         if not self._is_lazy(address):
             return False
         start, end = next(each for each in reversed(self._writable_code) if each[0] <= address < each[1])
-        for table, index, _, _ in self._entries(start, end):
-            if table[index] & _LAZY:
-                table[index] &= ~_NX
+        for at, _, _ in self._entries(start, end):
+            if self._words[at] & self._form.lazy:
+                self._words[at] = self._form.made_executable(self._words[at])
         self.flush()
         return True
 
     def _is_lazy(self, address: int) -> bool:
-        return any(
-            table[index] & _LAZY and table[index] & _NX for table, index, _, _ in self._entries(address, address + 1)
-        )
+        entries = (self._words[at] for at, _, _ in self._entries(address, address + 1))
+        return any(each & self._form.lazy and each != self._form.made_executable(each) for each in entries)
 
     def executable(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The parts of a range from which code may have been translated, each within one page."""
-        for table, index, covered, address in self._entries(start, end):
-            if table[index] & _PRESENT and not table[index] & _NX:
+        for at, covered, address in self._entries(start, end):
+            if self._form.is_executable(self._words[at]):
                 yield address, min(end, (address | (covered - 1)) + 1)
 
-    def _entries(self, start: int, end: int) -> Iterator[tuple[memoryview, int, int, int]]:
-        """The last-level entries that map a range: table, index, bytes covered, first address of interest."""
+    def _entries(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """The last-level entries that map a range: place, bytes covered, first address of interest."""
+        entries, count = self._words, len(self._words)
+        mask, bits = self._form.table
+        bits &= mask
         address, end = start, min(end, _LIMIT)
         while address < end:
-            table = self._table(self.root)
-            covered = PAGE
-            for shift in (39, 30, 21):
-                index = address >> shift & 511
-                entry = table[index]
-                if entry & _SIZE or not entry & (_PRESENT | _KNOWN):
-                    covered = 1 << shift
+            at, covered = address >> 39 & 511, 1 << 39
+            for shift in (30, 21, 12):
+                entry = entries[at]
+                # A guest that writes to the tables may make an entry lead elsewhere.
+                table = (entry & _ADDRESS) - self.root >> 3
+                if entry & mask != bits or not 0 <= table < count:
                     break
-                table = self._table(entry & _ADDRESS)
-            else:
-                index = address >> 12 & 511
-            yield table, index, covered, address
+                at, covered = table + (address >> shift & 511), 1 << shift
+            yield at, covered, address
             address = (address | (covered - 1)) + 1
 
     def _cover(self, start: int, end: int) -> None:
-        bits = _encode(Access.RW)
+        bits = self._form.encode(Access.RW)
         address = start
         while address < end:
-            table = self._table(self.root)
-            for shift in (39, 30):
-                table = self._descend(table, address >> shift & 511)
-            index = address >> 21 & 511
+            at = address >> 39 & 511
+            for shift in (30, 21):
+                at = self._descend(at) + (address >> shift & 511)
             if address % LARGE == 0 and end - address >= LARGE:
-                table[index] = address | _SIZE | bits
+                self._words[at] = address | self._form.large_page | bits
                 address += LARGE
             else:
-                table = self._descend(table, index)
-                table[address >> 12 & 511] = address | bits
+                self._words[self._descend(at) + (address >> 12 & 511)] = address | self._form.page | bits
                 address += PAGE
 
-    def _descend(self, table: memoryview, index: int) -> memoryview:
-        if not table[index]:
-            table[index] = self._new_table() | _PRESENT | _WRITE
-        return self._table(table[index] & _ADDRESS)
+    def _descend(self, at: int) -> int:
+        """The place of the table to which an entry leads; where it leads nowhere, to a new one."""
+        if not self._words[at]:
+            self._words[at] = self._new_table() | self._form.table[1]
+        return (self._words[at] & _ADDRESS) - self.root >> 3
 
-    def _split(self, table: memoryview, index: int) -> None:
-        entry = table[index]
-        start, bits = entry & _ADDRESS & -LARGE, entry & _PERMISSIONS
+    def _split(self, at: int) -> None:
+        entry = self._words[at]
+        start, bits = entry & _ADDRESS & -LARGE, entry & self._form.permissions | self._form.page
         made = self._new_table()
-        small = self._table(made)
         for i in range(512):
-            small[i] = start + i * PAGE | bits
-        table[index] = made | _PRESENT | _WRITE
+            self._words[(made - self.root >> 3) + i] = start + i * PAGE | bits
+        self._words[at] = made | self._form.table[1]
 
     def _new_table(self) -> int:
         address = self._next
         self._next += PAGE
         assert self._next <= self.end, "table_bytes is too small"
         return address
-
-    def _table(self, address: int) -> memoryview:
-        return self._ram.view(address, PAGE).cast("Q")
-
-
-def _encode(access: Access) -> int:
-    bits = _KNOWN | _NX
-    if Access.READ in access:
-        bits |= _PRESENT
-    if Access.WRITE in access:
-        bits |= _WRITE
-    if Access.EXECUTE in access:
-        bits = bits | _LAZY if Access.WRITE in access else bits & ~_NX
-    return bits
-
-
-def _decode(entry: int) -> Access:
-    access = Access.NONE
-    if entry & _PRESENT:
-        access |= Access.READ
-    if entry & _WRITE:
-        access |= Access.WRITE
-    if entry & _LAZY or not entry & _NX:
-        access |= Access.EXECUTE
-    return access

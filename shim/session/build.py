@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING
 
 from efi_services import platform as firmware_platform
 from efi_services.memory_map import PAGE, RAM, MemoryType, Owner, Range
+from efi_services.platform import Measuring
+from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.events import Event
 from efi_services.variables import Variable, secure_boot_set
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
+from shim.machine.architectures import ARCHITECTURES
 from shim.machine.machine import Layout
-from shim.machine.x86_64 import TABLES_BYTES
 
 if TYPE_CHECKING:
-    from shim.config.platform import Platform
+    from collections.abc import Iterable
+
+    from shim.config.platform import MeasuredEvent, Platform
 
 Span = tuple[int, int]
-#: The lower half of what four-level page tables can map; the upper half is the kernel's.
-_ADDRESSES = 1 << 47
 
 
 def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
     """The machine's layout and the firmware's platform; raises UsageError where the memory makes no sense."""
-    memory = platform.memory
+    architecture, memory = ARCHITECTURES[platform.machine], platform.memory
     if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
         raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
     low = min(memory.size, memory.low_limit)
@@ -32,10 +35,10 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         ram.append((memory.high_base, memory.high_base + memory.size - low))
     holes = [(each.start, each.start + each.size) for each in memory.holes]
     kept = [(each.start, each.start + each.size) for each in memory.reserved]
-    _check(ram, holes, kept)
+    _check(ram, holes, kept, architecture.address_limit)
     unmapped = [(each.start, each.start + each.size) for each in memory.reserved if not each.mapped]
     mapped = tuple(_subtract(ram, holes + unmapped))
-    room = Layout.firmware_bytes(mapped)
+    room = Layout.firmware_bytes(architecture, mapped)
     top = _place(ram, holes + kept, room)
     reserved = [
         Range(each.start, each.start + each.size, _memory_type(each.type), RAM, Owner.FIRMWARE)
@@ -46,10 +49,11 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
     free = [Range(start, end, MemoryType.ConventionalMemory, RAM) for start, end in _subtract(ram, holes + taken)]
     settings = platform.firmware
     layout = Layout(
+        architecture,
         tuple(ram),
         mapped,
         page_tables=top,
-        descriptor_tables=top + room - TABLES_BYTES,
+        descriptor_tables=top + room - len(architecture.descriptor_tables),
         reserved=tuple((each.start, each.end, each.type.name) for each in reserved[:-1]),
     )
     return layout, firmware_platform.Platform(
@@ -69,6 +73,8 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         rng=settings.rng,
         memory_attribute=settings.memory_attribute,
         console=settings.console,
+        tpm=_tpm(platform),
+        cc=_cc(platform),
         runtime_services=settings.runtime_services,
     )
 
@@ -80,6 +86,36 @@ def _variables(platform: Platform) -> tuple[Variable, ...]:
     return (*(each for each in state if (each.name, each.vendor) not in named), *own)
 
 
+def _tpm(platform: Platform) -> Measuring | None:
+    tpm = platform.tpm
+    if tpm is None:
+        return None
+    banks = tuple(each for each in Algorithm if each.label in tpm.active)
+    events = _events((each.pcr, each) for each in tpm.events)
+    return Measuring("tpm", banks, events, tpm.log_size, tpm.final_events_size)
+
+
+def _cc(platform: Platform) -> Measuring | None:
+    cc = platform.cc
+    if cc is None:
+        return None
+    events = _events((each.mr, each) for each in cc.events)
+    algorithms = (Algorithm[cc.hash.upper()],)
+    return Measuring(cc.kind, algorithms, events, cc.log_size, cc.final_events_size, cc.header_index)
+
+
+def _events(given: Iterable[tuple[int, MeasuredEvent]]) -> tuple[Event, ...]:
+    return tuple(
+        Event(
+            index,
+            each.number,
+            {Algorithm[name.upper()]: bytes.fromhex(value) for name, value in each.digests.items()},
+            each.content,
+        )
+        for index, each in given
+    )
+
+
 def _memory_type(name: str) -> MemoryType:
     try:
         return MemoryType[name]
@@ -87,11 +123,11 @@ def _memory_type(name: str) -> MemoryType:
         raise UsageError(f"there is no memory type {name!r}") from None
 
 
-def _check(ram: list[Span], holes: list[Span], reserved: list[Span]) -> None:
+def _check(ram: list[Span], holes: list[Span], reserved: list[Span], limit: int) -> None:
     """Refuse what is no memory map: pieces of pages, RAM over RAM, reservations of what is no RAM."""
     for start, end in (*ram, *holes, *reserved):
-        if start % PAGE or end % PAGE or not 0 <= start < end <= _ADDRESSES:
-            raise UsageError(f"memory {start:#x}..{end:#x}: give whole pages below {_ADDRESSES:#x}")
+        if start % PAGE or end % PAGE or not 0 <= start < end <= limit:
+            raise UsageError(f"memory {start:#x}..{end:#x}: give whole pages below {limit:#x}")
     for (_, end), (start, _) in pairwise(ram):
         if start < end:
             raise UsageError(f"memory goes on at {start:#x}, where there is some already")

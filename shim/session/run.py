@@ -14,15 +14,21 @@ from efi_services import status
 from efi_services.abi import ABIS
 from efi_services.dispatch import RunEnds
 from efi_services.firmware import Firmware, Ports
+from efi_services.platform import PlatformError
 from efi_services.ports import Access
 from efi_services.status import EfiError
 from shim.config import run as report
 from shim.engine import engine_info
 from shim.errors import NotRunnableError, UsageError
+from shim.handoff import pieces as handed
 from shim.handoff import state
 from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
+from shim.measure import pieces
+from shim.session import measurements
 from shim.session.build import build
+from shim.tpm.authenticode import PeDigests
+from shim.tpm.swtpm import Swtpm
 from shim.trace.accesses import PythonRecorder
 from shim.trace.code import Code, write_functions
 from shim.trace.native import Keep, NativeRecorder
@@ -102,7 +108,19 @@ class Session:
         write_whole(folder / "platform.toml", request.platform.toml)
         self._watcher = Watcher(folder, show)
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
-        ports = Ports(machine, machine.ram, machine, machine.clock, machine.entropy, PeReader(), self._watcher)
+        tpm = request.platform.tpm
+        self._swtpm = Swtpm(tpm.swtpm) if tpm is not None and tpm.swtpm is not None else None
+        ports = Ports(
+            machine,
+            machine.ram,
+            machine,
+            machine.clock,
+            machine.entropy,
+            PeReader(request.payload),
+            self._watcher,
+            PeDigests(),
+            self._swtpm,
+        )
         self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
         for start, end, memory_type, name in layout.own_regions:
             self._watcher.region_born(start, end, "firmware", memory_type, name)
@@ -111,7 +129,11 @@ class Session:
             self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
             stack = self._firmware.allocate_stack()
         except EfiError as error:
+            self._leave_tpm()
             raise NotRunnableError(self._why_not(error)) from None
+        except PlatformError as error:
+            self._leave_tpm()
+            raise UsageError(f"platform {request.platform.name}: {error}") from None
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
             machine.watch_natively(self._recorder.folder)
@@ -127,7 +149,9 @@ class Session:
                 entry = state.collect(self._machine, self._firmware, stop)
                 for address, name in state.places(entry):
                     self._watcher.region_named(address, name)
+            measurements.save(self._folder, self._firmware.measurer)
         finally:
+            self._leave_tpm()
             self._firmware.dispatcher.abandon()
             code = list(self._code())
             try:
@@ -140,13 +164,21 @@ class Session:
         handoff = report.Handoff()
         if stop is not None and entry is not None:
             state.save(self._folder, entry, self._machine.ram)
+            pieces.save(self._folder / pieces.HANDED, handed.collect(entry, self._machine.ram))
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
         if self._request.dump_ram:
             state.save_ram(self._folder, self._machine.ram)
+        request = self._request
+        files = pieces.inputs(request.payload.data, request.cmdline, request.initrd)
+        pieces.save(self._folder / pieces.INPUTS, [*files, *self._watcher.inputs])
         made = self._report(ended, handoff)
         write_whole(self._folder / "console.txt", self._firmware.console.text)
         write_whole(self._folder / "run.json", made.to_json())
         return made
+
+    def _leave_tpm(self) -> None:
+        if self._swtpm is not None:
+            self._swtpm.close()
 
     def _execute(self) -> tuple[report.Outcome, Stop | None]:
         began = time.perf_counter()
@@ -299,15 +331,16 @@ class Session:
                 report.Finding(kind=kind, first=noted.first, first_call=noted.first_call, count=noted.count)
                 for kind, noted in sorted(watcher.findings.items())
             ],
-            measurements=[],
+            measurements=measurements.listed(watcher.measurements),
             console=self._firmware.console.text,
             engine=report.EngineUse(
                 unicorn=info.unicorn,
                 patched=info.patched,
                 recorder=self._recorder.name if self._recorder else "none",
                 blocks=machine.monitor.blocks,
-                # Nothing the guest can see comes from the host: models without RDRAND, virtual time, seeded bytes.
-                deterministic=not self._host_decided,
+                # Nothing the guest can see comes from the host: models without randomness, virtual time, seeded bytes.
+                # What Unicorn takes from the host's clock all the same is counted.
+                deterministic=not self._host_decided and self._swtpm is None and not machine.monitor.host_reads,
             ),
             timing=report.Timing(
                 wall_s=round(time.monotonic() - self._began, 6),

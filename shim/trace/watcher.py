@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import Access
+from efi_services.tcg.piece import Piece, piece
 from shim.trace.regions import Region, RegionLog
 from shim.trace.tables import BLOCKS, BYTES, CALLS, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from efi_services.dispatch import Call
+    from efi_services.tcg.measurer import Extension
     from shim.trace.accesses import Recorder
     from shim.trace.tables import Table
 
@@ -43,6 +45,10 @@ class Watcher:
     findings: dict[str, Noted] = field(default_factory=dict)
     by_name: Counter[str] = field(default_factory=Counter)
     unimplemented: Counter[str] = field(default_factory=Counter)
+    #: Extended registers, each with the call that was going on.
+    #: What the guest got from outside.
+    inputs: list[Piece] = field(default_factory=list)
+    measurements: list[tuple[Extension, int | None]] = field(default_factory=list)
     begun: int = 0
     gate: int = 0
     image: str = ""
@@ -124,6 +130,15 @@ class Watcher:
     def region_named(self, address: int, name: str) -> None:
         """The firmware put something there."""
         self.regions.named(address, name)
+
+    def provided(self, name: str, address: int, data: bytes) -> None:
+        """The guest got something from outside."""
+        self.regions.named(address, name)
+        self.inputs.append(piece(name, data, address, self._call()))
+
+    def measured(self, extension: Extension) -> None:
+        """A measurement register was extended."""
+        self.measurements.append((extension, self._call()))
 
     def row(self, table: Table, row: tuple[Any, ...]) -> None:
         """The `Sink` of a recorder: a row."""

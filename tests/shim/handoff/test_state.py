@@ -29,7 +29,9 @@ def collect(ram):
 
     def collects(**registers):
         values = {"rsi": BOOT_PARAMS, "gdt_base": GDT, "gdt_limit": 15, "idt_base": 0x5000, "idt_limit": 4095}
-        machine = SimpleNamespace(ram=ram, handoff_registers=lambda: {**values, **registers})
+        machine = SimpleNamespace(
+            architecture=SimpleNamespace(name="x86_64"), ram=ram, handoff_registers=lambda: {**values, **registers}
+        )
         ranges = (
             Range(0x1000, 0x2000, MemoryType.BootServicesData, RAM),
             Range(0x2000, 0x10_0000, MemoryType.ConventionalMemory, RAM),

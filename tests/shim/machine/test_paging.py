@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from efi_services.ports import Access
 from shim.machine.paging import LARGE, PAGE, PageTables, table_bytes
 from shim.machine.ram import Ram
+from shim.machine.x86_64 import X86_64
 
 TABLES = 64 << 20
 TABLES_ROOM = 4 << 20
@@ -17,7 +18,7 @@ ACCESSES = tuple(Access(bits) for bits in range(8))
 def make(*ranges):
     """Page tables in RAM of their own: the map's ranges need no bytes behind them."""
     ram = Ram(((TABLES, TABLES + TABLES_ROOM),))
-    return ram, PageTables(ram, TABLES, ranges)
+    return ram, PageTables(ram, TABLES, ranges, X86_64.entry_format)
 
 
 def walk(ram, root, address):

@@ -45,7 +45,7 @@ def check(platform):
     # The firmware's own tables: within RAM, mapped, and nobody else's.
     (own,) = [each for each in memory if each.start == layout.page_tables]
     assert (own.type, own.owner) == (MemoryType.BootServicesData, Owner.FIRMWARE)
-    assert own.end - own.start == layout.firmware_bytes(layout.mapped)
+    assert own.end - own.start == layout.firmware_bytes(layout.architecture, layout.mapped)
     assert own.start < layout.descriptor_tables < own.end
     assert any(start <= own.start and own.end <= end for start, end in layout.mapped)
     assert {each.owner for each in memory if each.type is MemoryType.ConventionalMemory} <= {Owner.NOBODY}

@@ -8,6 +8,7 @@ from importlib import resources
 
 import pytest
 
+from payloads.programs import build
 from shim.trace.findings import KINDS
 
 EXPECTED = tomllib.loads((resources.files("payloads") / "programs" / "expected.toml").read_text())
@@ -21,13 +22,17 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_program_ends_as_it_should(name, command):
+BUILT = [(each.stem, machine) for each in build.PROGRAMS if each.kept for machine in each.machines]
+
+
+@pytest.mark.parametrize(("name", "machine"), BUILT)
+def test_program_ends_as_it_should(name, machine, command):
     wanted = EXPECTED[name]
     limit = ["--max-blocks", BUDGET] if wanted["outcome"] == "budget" else []
-    done = command("run", f"program:{name}", "--json", "--out", "run", "--trace", "exact", *limit)
+    done = command("run", f"program:{name}-{machine}", "--json", "--out", "run", "--trace", "exact", *limit)
     report = json.loads(done.out)
     outcome = report["outcome"]
+    assert report["payload"]["machine"] == machine
     assert outcome["kind"] == wanted["outcome"]
     assert outcome["status"] == wanted.get("status")
     assert done.code == wanted["exit_code"]

@@ -1,0 +1,144 @@
+"""The AArch64 CPU at EL1: register numbers, its state at the start of a payload, and what its exceptions mean.
+
+Sections are those of the Arm Architecture Reference Manual, DDI 0487.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import unicorn.arm64_const as arm64
+from unicorn import UC_ARCH_ARM64, UC_MODE_ARM
+
+from shim.machine.architecture import Trap
+from shim.machine.paging import EntryFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shim.engine import Engine
+    from shim.machine._native import Monitor
+
+_GENERAL = (*(f"x{i}" for i in range(31)), "sp", "pc", "pstate")
+#: Of the vector registers a function keeps but the lower halves of eight.
+_OTHER = (*(f"d{i}" for i in range(8, 16)), "cpacr_el1", "mair_el1", "ttbr0_el1", "ttbr1_el1", "vbar_el1")
+
+REGISTERS: Mapping[str, int] = {name: getattr(arm64, f"UC_ARM64_REG_{name.upper()}") for name in (*_GENERAL, *_OTHER)}
+
+#: System registers that Unicorn has no numbers for: op0, op1, CRn, CRm, op2.
+SYSTEM = {
+    "scr_el3": (3, 6, 1, 1, 0),
+    "hcr_el2": (3, 4, 1, 1, 0),
+    "sctlr_el1": (3, 0, 1, 0, 0),
+    "tcr_el1": (3, 0, 2, 0, 2),
+    "cntfrq_el0": (3, 3, 14, 0, 0),
+    "id_aa64mmfr0_el1": (3, 0, 0, 7, 0),
+}
+
+#: What a hand-off reports.
+HANDOFF_REGISTERS = (*_GENERAL, "cpacr_el1", "mair_el1", "ttbr0_el1", "ttbr1_el1", "vbar_el1")
+HANDOFF_SYSTEM = ("sctlr_el1", "tcr_el1", "cntfrq_el0")
+
+#: Lower levels are AArch64, and EL1 isn't secure: else Unicorn walks page tables of AArch32.
+SCR_VALUE, HCR_VALUE = 0x501, 1 << 31
+#: No trap of floating point.
+CPACR_VALUE = 3 << 20
+#: Device, not cacheable, write-through, write-back, in the order of EDK II.
+MAIR_VALUE = 0xFF_BB_44_00
+#: 48 bits of address for TTBR0 in pages of 4 KiB, walks inner-shareable and write-back; no walks for TTBR1. The size of
+#: physical addresses, bits 32 to 34, is the CPU's.
+TCR_VALUE = 1 << 23 | 3 << 12 | 1 << 10 | 1 << 8 | 16
+#: MMU and caches on, the stack's alignment checked, other alignment not; the rest are bits that have to be one.
+SCTLR_VALUE = 0x30D0_180D
+#: EL1 with a stack of its own; in DAIF interrupts are enabled, debug exceptions and FIQ are not.
+PSTATE_VALUE = 0x245
+DAIF = 0x3C0
+
+_EXCEPTIONS = {
+    1: "undefined instruction",
+    2: "supervisor call",
+    7: "breakpoint",
+    11: "hypervisor call",
+    13: "secure monitor call",
+}
+_FETCH, _DATA = 3, 4
+#: Of a syndrome (section D19.2.37): the status code, and that it was a write.
+_STATUS, _WRITE = 0x3F, 1 << 6
+_ALIGNMENT = 0x21
+#: Translation, access flag and permission faults, whatever the level.
+_PAGE_FAULTS = range(4, 16)
+
+#: Models without FEAT_RNG: with it, Unicorn would answer with the host's randomness.
+CPU_MODELS = {
+    "cortex-a53": arm64.UC_CPU_ARM64_A53,
+    "cortex-a57": arm64.UC_CPU_ARM64_A57,
+    "cortex-a72": arm64.UC_CPU_ARM64_A72,
+}
+_NANOSECONDS = 1_000_000_000
+
+
+class AArch64:
+    """The architecture, for the machine."""
+
+    name = "aarch64"
+    engine_mode = (UC_ARCH_ARM64, UC_MODE_ARM)
+    cpu_models = CPU_MODELS
+    registers = REGISTERS
+    program_counter = "pc"
+    #: What the smallest of the models can address.
+    address_limit = 1 << 40
+    #: Section D8.3: normal memory, write-back and inner-shareable, accessed, not for EL0. Both levels may execute
+    #: a page or neither; bits 55 and 56 are software's.
+    entry_format = EntryFormat(
+        read=(1, 1), write=(1 << 7, 0), execute=(3 << 53, 0), known=1 << 55, lazy=1 << 56,
+        page=1 << 10 | 3 << 8 | 3 << 2 | 2, large_page=1 << 10 | 3 << 8 | 3 << 2, table=(3, 3),
+    )  # fmt: skip
+    descriptor_tables = b""
+    invalid_instruction = _EXCEPTIONS[1]
+
+    def prepare(self, engine: Engine, page_tables: int, descriptor_tables: int, stack: int) -> None:  # noqa: ARG002
+        """EL1, MMU and caches on, unaligned accesses allowed, a stack (section 2.3.6)."""
+        engine.write_system(SYSTEM["scr_el3"], SCR_VALUE)
+        engine.write_system(SYSTEM["hcr_el2"], HCR_VALUE)
+        engine.write(REGISTERS["cpacr_el1"], CPACR_VALUE)
+        engine.write(REGISTERS["mair_el1"], MAIR_VALUE)
+        engine.write(REGISTERS["ttbr0_el1"], page_tables)
+        physical = engine.read_system(SYSTEM["id_aa64mmfr0_el1"]) & 7
+        engine.write_system(SYSTEM["tcr_el1"], TCR_VALUE | physical << 32)
+        engine.write_system(SYSTEM["sctlr_el1"], SCTLR_VALUE)
+        engine.write(REGISTERS["pstate"], PSTATE_VALUE)
+        engine.write(REGISTERS["sp"], stack)
+
+    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
+        """The generic timer's counters, at the frequency that the CPU tells."""
+        monitor.tick_ns = _NANOSECONDS // engine.read_system(SYSTEM["cntfrq_el0"])
+        engine.hook_native_instruction(arm64.UC_ARM64_INS_MRS, monitor.mrs_callback, monitor.state)
+
+    def mask_interrupts(self, engine: Engine) -> None:
+        """Set DAIF."""
+        (state,) = engine.read((REGISTERS["pstate"],))
+        engine.write(REGISTERS["pstate"], state | DAIF)
+
+    def trap(self, engine: Engine, number: int) -> Trap:
+        """An abort tells of an access, all others only of themselves."""
+        if number not in (_FETCH, _DATA):
+            return Trap(_EXCEPTIONS.get(number, f"exception {number}"))
+        syndrome, address = engine.syndrome()
+        name = "instruction abort" if number == _FETCH else "data abort"
+        status = syndrome & _STATUS
+        if status not in _PAGE_FAULTS:
+            reason = "alignment" if status == _ALIGNMENT else f"status {status:#x}"
+            return Trap(f"{name} ({reason}) at {address:#x}")
+        return Trap(name, address, number == _DATA and syndrome & _WRITE != 0, number == _FETCH)
+
+    def forget_trap(self, engine: Engine) -> None:
+        """Nothing to forget."""
+
+    def handoff_registers(self, engine: Engine) -> dict[str, int]:
+        """The general registers, and what controls the MMU."""
+        numbers = tuple(REGISTERS[each] for each in HANDOFF_REGISTERS)
+        values = dict(zip(HANDOFF_REGISTERS, engine.read(numbers), strict=True))
+        return {**values, **{name: engine.read_system(SYSTEM[name]) for name in HANDOFF_SYSTEM}}
+
+
+AARCH64 = AArch64()

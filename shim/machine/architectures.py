@@ -1,0 +1,16 @@
+"""The architectures that there is a machine for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shim.machine.aarch64 import AARCH64
+from shim.machine.x86_64 import X86_64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shim.machine.architecture import Architecture
+
+_ALL: tuple[Architecture, ...] = (X86_64, AARCH64)
+ARCHITECTURES: Mapping[str, Architecture] = {each.name: each for each in _ALL}
