@@ -20,6 +20,8 @@ from shim.cli import app
 from shim.config.platform import Platform, ready_platforms
 from shim.config.run import RunReport
 from shim.errors import ExitCode
+from shim.measure.formats import FORMATS
+from shim.measure.profiles import PROFILES
 from shim.report import services
 from shim.trace.tables import TABLES
 
@@ -99,7 +101,8 @@ def service_tables() -> str:
         parts.append(f"## {titles.get(where, where)}")
         if where in PROTOCOLS:
             declared = PROTOCOLS[where]
-            parts.append(f"{_first(declared.doc)}\n\nGUID `{declared.guid}`, UEFI 2.10 section {declared.spec}.")
+            spec = f"UEFI 2.10, section {declared.spec}" if declared.spec[0].isdigit() else declared.spec
+            parts.append(f"{_first(declared.doc)}\n\nGUID `{declared.guid}`, {spec}.")
         parts.append(f"{done} of {len(slots)} slots are implemented.")
         lines = []
         for each in slots:
@@ -141,6 +144,22 @@ def kinds() -> str:
     return "\n\n".join(f"{what}: {', '.join(f'`{each}`' for each in values)}." for what, values in named) + "\n"
 
 
+def formats() -> str:
+    """The forms in which measurements are written."""
+    rows = ((f"`{each.name}`", each.doc, "a folder" if each.tree else "a file") for each in FORMATS.values())
+    return _table(("format", "is", "makes"), rows)
+
+
+def profiles() -> str:
+    """The ways of measuring, and the options of each."""
+    ways = _table(("profile", "measures"), ((f"`{each.name}`", each.doc) for each in PROFILES.values()))
+    options = _table(
+        ("profile", "option", "value"),
+        ((f"`{each.name}`", f"`{name}`", doc) for each in PROFILES.values() for name, doc in each.options.items()),
+    )
+    return f"{ways}\n{options}"
+
+
 FRAGMENTS: dict[str, Callable[[], str]] = {
     "verbs.md": verbs,
     "options.md": options,
@@ -153,6 +172,8 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "catalogue.md": payload_catalogue,
     "programs.md": programs,
     "kinds.md": kinds,
+    "formats.md": formats,
+    "profiles.md": profiles,
     "run.schema.json": lambda: json.dumps(RunReport.json_schema(), indent=2) + "\n",
     "platform.schema.json": lambda: json.dumps(Platform.model_json_schema(), indent=2) + "\n",
 }

@@ -57,7 +57,7 @@ class Tpm:
     manufacturer: int
 
 
-@protocol("607f766c-7455-42be-930b-e4d76db2720f", name="EFI_TCG2_PROTOCOL", spec="6.1")
+@protocol("607f766c-7455-42be-930b-e4d76db2720f", name="EFI_TCG2_PROTOCOL", spec="TCG EFI Protocol, section 6.1")
 class Tcg2:
     """The TPM: measuring, its logs, its banks, and commands to it."""
 

@@ -12,7 +12,7 @@ from shim.errors import DiffersError, UnreadableError, UsageError
 def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     form: Annotated[str, typer.Option("--format", metavar="F", help="What to write; 'list' tells of all.")] = "",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; stdout without.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", help="Where to; stdout without.")] = None,
     profile: Annotated[str, typer.Option(help="How it is measured: firmware, drtm, xen or exact.")] = "firmware",
     option: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the profile.")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from efi_services.abi import ABIS, X86_64, Convention, Entry
+from efi_services.abi import AARCH64, ABIS, X86_64, Convention, Entry
 
 
 @pytest.fixture
@@ -27,6 +27,30 @@ def linked(cpu):
 
 def test_the_ready_conventions_go_by_their_own_names():
     assert all(abi.name == name for name, abi in ABIS.items())
+
+
+def test_a_call_as_aapcs64_has_it(cpu, memory, specification):
+    """Eight arguments in registers and the rest on the stack from its top; the return address is in X30."""
+    stack = specification.base + 0x2000
+    values = [0x1000 + i for i in range(10)]
+    cpu.registers.update({f"x{i}": values[i] for i in range(8)}, sp=stack, x30=0x7777, pc=0)
+    cpu.registers.update(dict.fromkeys(AARCH64.preserved, 5))
+    memory.write(stack, AARCH64.pack(values[8]) + AARCH64.pack(values[9]))
+    convention = Convention(AARCH64, cpu, memory)
+    entry = convention.enter()
+    assert (entry.stack, entry.caller) == (stack, 0x7777)
+    assert list(convention.arguments(entry, 0, 10)) == values
+    assert list(convention.arguments(entry, 8, 2)) == values[8:]
+    saved = convention.save()
+    convention.call(0x5000, values, 0x6000, saved)
+    assert (cpu.registers["pc"], cpu.registers["x30"]) == (0x5000, 0x6000)
+    assert cpu.registers["sp"] == stack - 16
+    assert memory.read(stack - 16, 16) == AARCH64.pack(values[8]) + AARCH64.pack(values[9])
+    cpu.registers.update(dict.fromkeys(AARCH64.preserved, 0), x0=9)
+    assert convention.result() == 9
+    convention.leave(saved, entry.caller, 3)
+    assert (cpu.registers["pc"], cpu.registers["sp"], cpu.registers["x0"]) == (0x7777, stack, 3)
+    assert {cpu.registers[name] for name in AARCH64.preserved} == {5}
 
 
 def test_natural_width(i386):

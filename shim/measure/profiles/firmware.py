@@ -57,6 +57,8 @@ def _set(run: RunFolder, about: dict[str, Any]) -> Measurements:
     unknown = frozenset(map(int, about["unknown"]))
     registers = range(PCRS if kind == "tpm" else len(MR_NAMES[kind]))
     indices = unknown | {each.index for each in log.events if each.extends}
-    if not algorithms or not set(algorithms) <= set(log.algorithms) or not indices <= set(registers):
+    if not algorithms or not indices <= set(registers):
         raise ValueError(kind)
+    if not set(algorithms) <= set(log.algorithms):
+        raise UnreadableError(f"{path}: damaged, or not the log that measurements.json tells of")
     return Measurements(kind, algorithms, log.events, unknown)

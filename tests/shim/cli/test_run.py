@@ -75,6 +75,8 @@ def test_a_bad_file_is_refused_in_one_line(name, command, tmp_path):
         (["run", "program:hello", "--cmdline", os.fsdecode(b"\xff")], 2, "UTF-8"),
         (["run", "program:hello", "--platform", "nowhere"], 2, "q35"),
         (["run", "program:hello", "--platform", "missing.toml"], 10, "missing.toml"),
+        (["run", "program:hello", "--platform", "virt-arm64"], 11, "virt-arm64 is aarch64"),
+        (["run", "program:hello-aarch64", "--platform", "q35"], 11, "q35 is x86_64"),
         (["run", "program:hello", "--memory", "lots"], 2, "lots"),
         (["run", "program:hello", "--memory", "1"], 2, "memory"),
         (["run", "program:hello", "--memory", "1024T"], 2, "memory"),

@@ -1,3 +1,6 @@
+"""Sets of registers: what their events come to."""
+
+import hashlib
 from dataclasses import replace
 
 from efi_services.tcg.algorithms import Algorithm
@@ -26,3 +29,14 @@ def test_a_dynamic_launch_is_where_its_registers_begin(boots):
 def test_a_set_is_found_by_its_kind(measured):
     assert measured.set_of("cca", "tdx").kind == "tdx"
     assert measured.set_of("cca") is None
+
+
+def test_values_are_digests_of_digests(boots):
+    value = bytes(48)
+    for data in ("a b\0".encode("utf-16-le"), b"cpio"):
+        value = hashlib.sha384(value + hashlib.sha384(data).digest()).digest()
+    assert boots(cmdline="a b", initrd=b"cpio").registers()[9][Algorithm.SHA384] == value
+
+
+def test_sets_may_be_none_at_all(wrap):
+    assert wrap().set_of("tpm") is None
