@@ -17,6 +17,10 @@ COVERED = {
     "shim/cli/fetch.py": ("tests/shim/cli/test_verbs.py", "as above; what it calls is payloads.fetch"),
     "shim/cli/places.py": ("tests/shim/cli/test_run.py", "folders and names are seen from the command"),
     "shim/errors.py": ("tests/shim/cli/test_run.py", "names and exit codes only"),
+    "shim/machine/architecture.py": (
+        "tests/shim/machine/test_x86_64.py",
+        "an interface; these and AArch64's implement it",
+    ),
     "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
     "efi_services/platform.py": ("tests/shim/session/test_build.py", "data without behaviour; this fills it"),
     "efi_services/ports.py": ("tests/efi_services/conftest.py", "interfaces; this implements all of them"),
