@@ -21,7 +21,9 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -322,11 +324,13 @@ class Platform(Model):
             return {**data, "cpu": models[0]} if models else data
         return data
 
-    @model_validator(mode="after")
-    def _cpu_fits(self) -> Self:
-        if self.cpu not in CPU_MODELS[self.machine]:
-            raise ValueError(f"cpu {self.cpu} is none of {self.machine}'s: {', '.join(CPU_MODELS[self.machine])}")
-        return self
+    @field_validator("cpu")
+    @classmethod
+    def _cpu_fits(cls, cpu: str, others: ValidationInfo) -> str:
+        models = CPU_MODELS.get(others.data.get("machine", ""))
+        if models and cpu not in models:
+            raise ValueError(f"{cpu} is no model of {others.data['machine']}: {', '.join(models)}")
+        return cpu
 
     @property
     def toml(self) -> str:

@@ -22,13 +22,15 @@ def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:
 
 
 def places(state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Addresses of what the tree tells of, with their names."""
+    """Addresses of what the tree tells of, and of the initrd, of which it doesn't tell."""
     tree = state.get("device_tree")
     if tree is not None:
         yield tree["address"], "device tree"
         memory_map = tree["chosen"].get("linux,uefi-mmap-start")
         if isinstance(memory_map, int):
             yield memory_map, "memory map"
+    if state.get("initrd") is not None:
+        yield state["initrd"]["address"], "initrd"
 
 
 def files(state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:

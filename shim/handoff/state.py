@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from typing import TYPE_CHECKING, Any, Protocol
 
+from efi_services.guids import LINUX_EFI_INITRD_MEDIA
+from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
 from shim.handoff import arm64, x86
 from shim.machine.ram import PAGE
@@ -37,14 +40,14 @@ _DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "aarch64": arm64}
 
 def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
     """Everything that a kernel finds: registers, what its boot protocol has, tables, and the memory map."""
-    registers = machine.handoff_registers()
+    registers, tables = machine.handoff_registers(), firmware.configuration.tables
     return {
         "entry": stop.pc,
         "entered_from": stop.came_from,
         "entered_from_image": firmware.images.name_at(stop.came_from),
         "registers": registers,
         **_DECODERS[machine.architecture.name].collect(machine.ram, registers),
-        "configuration_tables": {str(guid): address for guid, address in firmware.configuration.tables.items()},
+        "configuration_tables": {str(guid): address for guid, address in tables.items()},
         "system_table": firmware.system_table,
         "memory_map": [
             {
@@ -55,6 +58,7 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
             }
             for each in firmware.memory_map.descriptors()
         ],
+        "initrd": _initrd(machine.ram, tables.get(LINUX_EFI_INITRD_MEDIA)),
     }
 
 
@@ -95,3 +99,14 @@ def save_ram(folder: Path, ram: Ram) -> None:
             file.truncate(ram.ranges[-1][1] - base)
     except OSError as error:
         raise UnreadableError(f"{target}: {error.strerror}") from None
+
+
+def _initrd(ram: Ram, table: int | None) -> dict[str, int] | None:
+    """Where a stub's configuration table says that it has put the initrd."""
+    if table is None:
+        return None
+    try:
+        address, size = struct.unpack("<QQ", ram.view(table, 16))
+    except MemoryFault:
+        return None
+    return {"address": address, "size": size}

@@ -115,7 +115,9 @@ class PageTables:
         for at, covered, address in self._entries(start, end):
             entry = entries[at]
             if entry & known and entry & permissions != bits:
-                if covered == LARGE and (address % LARGE or end - address < LARGE):
+                part = address % LARGE or end - address < LARGE
+                # There is room for all that can be split, but not for what a guest has put together again.
+                if covered == LARGE and part and self._next < self.end:
                     self._split(at)
                     self._set(address, min(end, (address | (LARGE - 1)) + 1), bits)
                 else:
@@ -136,9 +138,10 @@ class PageTables:
 
         All pages that got their access together with it become executable at once.
         """
-        if not self._is_lazy(address):
+        ranges = (each for each in reversed(self._writable_code) if each[0] <= address < each[1])
+        start, end = next(ranges, (0, 0)) if self._is_lazy(address) else (0, 0)
+        if start == end:
             return False
-        start, end = next(each for each in reversed(self._writable_code) if each[0] <= address < each[1])
         for at, _, _ in self._entries(start, end):
             if self._words[at] & self._form.lazy:
                 self._words[at] = self._form.made_executable(self._words[at])

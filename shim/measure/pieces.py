@@ -70,13 +70,16 @@ def _digest(text: str, algorithm: Algorithm) -> bytes:
     return digest
 
 
-def inputs(payload: bytes, cmdline: str | None, initrd: bytes | None) -> list[Piece]:
+def inputs(payload: bytes | None, cmdline: str | None, initrd: bytes | None) -> list[Piece]:
     """The files that go into a run, and the command line as text; what of it the guest gets comes on its own.
 
-    The payload is there twice, since firmware measures images by their Authenticode digests.
+    The payload is there twice, since firmware measures images by their Authenticode digests; None leaves it out: all
+    digests of a large one take longer than many a run.
     """
-    signed = {each: authenticode(payload, each.label) for each in Algorithm}
-    found = [piece("payload", payload), Piece(IMAGE, 0, len(payload), signed)]
+    found = []
+    if payload is not None:
+        signed = {each: authenticode(payload, each.label) for each in Algorithm}
+        found += [piece("payload", payload), Piece(IMAGE, 0, len(payload), signed)]
     if cmdline is not None:
         found.append(piece("command line", cmdline.encode()))
     if initrd is not None:

@@ -11,8 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shim.config import platform as platform_module
-from shim.config.platform import Platform, load_platform, parse_size, ready_platforms
+from shim.config.platform import (
+    CPU_MODELS,
+    DEFAULT_PLATFORMS,
+    Platform,
+    load_platform,
+    parse_size,
+    ready_platforms,
+)
 from shim.errors import ExitCode, UnreadableError, UsageError
+from shim.machine.architectures import ARCHITECTURES
 
 GUID = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
@@ -94,6 +102,25 @@ def test_q35():
         (0x9F000, 4096, True),
     ]
     assert [(each.start, each.size) for each in q35.memory.holes] == [(0xA0000, 384 << 10)]
+
+
+def test_virt_arm64():
+    virt = load_platform("virt-arm64")
+    assert (virt.name, virt.machine, virt.cpu) == ("virt-arm64", "aarch64", "cortex-a57")
+    assert (virt.memory.base, virt.memory.size) == (1 << 30, 1 << 30)
+    assert virt.tables == ()
+
+
+@pytest.mark.parametrize(("machine", "models"), CPU_MODELS.items())
+def test_the_models_of_a_machine(load, machine, models):
+    assert load(f"machine = '{machine}'").cpu == models[0]
+    assert {load(f"machine = '{machine}'\ncpu = '{model}'").cpu for model in models} == set(models)
+    assert set(ARCHITECTURES[machine].cpu_models) == set(models), "those that there is a machine for"
+
+
+def test_the_platform_for_a_machine():
+    assert set(DEFAULT_PLATFORMS) == set(CPU_MODELS) == set(ARCHITECTURES)
+    assert all(load_platform(name).machine == machine for machine, name in DEFAULT_PLATFORMS.items())
 
 
 def test_the_same_text_gives_the_same_platform():
@@ -238,6 +265,8 @@ def load_platform_text(load, text):
         (f"[[tables]]\nvendor = '{GUID}'", "tables.0"),
         ("machine = 'mips'", "machine"),
         ("cpu = 'host'", "cpu"),
+        ("cpu = 'cortex-a57'", "cpu"),
+        ("machine = 'aarch64'\ncpu = 'westmere'", "cpu"),
         ("memory = 5", "memory"),
         ("[memory]\nsize = 'much'", "memory.size"),
         ("[memory]\nsize = true", "memory.size"),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.memory_map import RAM, MemoryMap, MemoryType, Range
 from shim.errors import UnreadableError
 from shim.handoff import state
@@ -27,7 +28,7 @@ def ram():
 def collect(ram):
     """Collects the state of a machine with this RAM; registers can be changed."""
 
-    def collects(**registers):
+    def collects(tables=None, **registers):
         values = {"rsi": BOOT_PARAMS, "gdt_base": GDT, "gdt_limit": 15, "idt_base": 0x5000, "idt_limit": 4095}
         machine = SimpleNamespace(
             architecture=SimpleNamespace(name="x86_64"), ram=ram, handoff_registers=lambda: {**values, **registers}
@@ -38,7 +39,7 @@ def collect(ram):
         )
         firmware = SimpleNamespace(
             images=SimpleNamespace(name_at=lambda address: f"image at {address:#x}"),
-            configuration=SimpleNamespace(tables={GUID: 0x7000}),
+            configuration=SimpleNamespace(tables=tables or {GUID: 0x7000}),
             system_table=0x6000,
             memory_map=MemoryMap(ranges),
         )
@@ -75,6 +76,13 @@ def test_what_a_kernel_finds(ram, collect):
     assert found["boot_params"]["command_line"] == "quiet panic=-1"
     assert found["boot_params"]["efi_info"]["loader_signature"] == "EL64"
     json.dumps(found)
+
+
+def test_the_initrd_is_in_a_configuration_table(ram, collect):
+    ram.write(0x7000, struct.pack("<QQ", 0x8000, 1234))
+    assert collect(tables={LINUX_EFI_INITRD_MEDIA: 0x7000})["initrd"] == {"address": 0x8000, "size": 1234}
+    assert collect(tables={LINUX_EFI_INITRD_MEDIA: HIGH[1] - 8})["initrd"] is None
+    assert collect()["initrd"] is None
 
 
 @pytest.mark.parametrize("signature", [b"\0\0\0\0", b"EL63", b"el64", b"\xff\xff\xff\xff"])

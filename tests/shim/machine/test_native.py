@@ -8,7 +8,19 @@ import pytest
 from shim.machine import _native
 from shim.machine._native import Monitor
 
-U64 = ("blocks", "limit", "previous", "stop", "write", "time_ns", "read_ns", "tsc_offset", "tsc_reads")
+U64 = (
+    "blocks",
+    "limit",
+    "previous",
+    "stop",
+    "write",
+    "time_ns",
+    "read_ns",
+    "tsc_offset",
+    "tsc_reads",
+    "tick_ns",
+    "host_reads",
+)
 INT = ("rax", "rcx", "rdx", "reason")
 MOST = 256
 
@@ -28,7 +40,7 @@ def test_attributes_do_not_overlap():
     monitor = Monitor()
     for i, name in enumerate([*U64, *INT], 1):
         setattr(monitor, name, i)
-    assert [getattr(monitor, name) for name in (*U64, *INT)] == list(range(1, 14))
+    assert [getattr(monitor, name) for name in (*U64, *INT)] == list(range(1, 16))
 
 
 @pytest.mark.parametrize("name", U64)

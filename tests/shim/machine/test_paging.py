@@ -1,10 +1,13 @@
-"""The page tables, read back by a walker of the test's own (Intel SDM volume 3, section 4.5)."""
+"""The page tables, read back by a walker of the test's own."""
+
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efi_services.ports import Access
+from shim.machine.aarch64 import AARCH64
 from shim.machine.paging import LARGE, PAGE, PageTables, table_bytes
 from shim.machine.ram import Ram
 from shim.machine.x86_64 import X86_64
@@ -15,10 +18,50 @@ TABLES_ROOM = 4 << 20
 ACCESSES = tuple(Access(bits) for bits in range(8))
 
 
+@pytest.fixture(
+    scope="module", autouse=True, params=[(X86_64, "_x86_64"), (AARCH64, "_aarch64")], ids=["x86_64", "aarch64"]
+)
+def architecture(request):
+    """Every test is of page tables of each architecture."""
+    architecture, reader = request.param
+    use.form, use.read = architecture.entry_format, globals()[reader]
+
+
+#: The form of entries, and how the CPU reads one: gives leads on, frame, writable, executable; None where not present.
+use = SimpleNamespace()
+
+
 def make(*ranges):
     """Page tables in RAM of their own: the map's ranges need no bytes behind them."""
     ram = Ram(((TABLES, TABLES + TABLES_ROOM),))
-    return ram, PageTables(ram, TABLES, ranges, X86_64.entry_format)
+    return ram, PageTables(ram, TABLES, ranges, use.form)
+
+
+def _x86_64(entry, level):
+    """Intel SDM volume 3, section 4.5."""
+    if not entry & 1:
+        return None
+    # Reserved for a CPU with 48 bits of physical address: setting one is a fault of its own.
+    assert not entry & 0x000F_0000_0000_0000
+    assert not entry & 4, "no page belongs to user mode"
+    return level > 1 and not entry & 0x80, entry & 0x0000_FFFF_FFFF_F000, bool(entry & 2), not entry >> 63
+
+
+def _aarch64(entry, level):
+    """Arm ARM, sections D8.3.1 and D8.3.2."""
+    if not entry & 1:
+        return None
+    leads_on = level > 1 and bool(entry & 2)
+    assert not entry & 0x000F_0000_0000_0000
+    frame = entry & 0x0000_FFFF_FFFF_F000
+    if leads_on:
+        assert not entry >> 59, "nothing is denied to all that lies below"
+        return True, frame, True, True
+    assert level > 1 or entry & 2, "an entry of the last level has bit 1"
+    assert entry & 0x7C == 0x0C, "memory of MAIR's attribute 3, not for EL0"
+    assert entry >> 8 & 7 == 7, "accessed, and inner-shareable"
+    assert entry >> 53 & 3 in (0, 3), "both levels may execute it, or neither"
+    return False, frame, not entry & 0x80, not entry >> 53 & 1
 
 
 def walk(ram, root, address):
@@ -28,15 +71,12 @@ def walk(ram, root, address):
     for level in (4, 3, 2, 1):
         shift = 12 + 9 * (level - 1)
         entry = int.from_bytes(ram.view(table + 8 * (address >> shift & 0x1FF), 8), "little")
-        if not entry & 1:
+        read = use.read(entry, level)
+        if read is None:
             return None
-        writable = writable and bool(entry & 2)
-        executable = executable and not entry >> 63
-        # Reserved for a CPU with 48 bits of physical address: setting one is a fault of its own.
-        assert not entry & 0x000F_0000_0000_0000
-        assert not entry & 4, "no page belongs to user mode"
-        frame = entry & 0x0000_FFFF_FFFF_F000
-        if level == 1 or entry & 0x80:
+        leads_on, frame, *allowed = read
+        writable, executable = writable and allowed[0], executable and allowed[1]
+        if not leads_on:
             size = 1 << shift
             assert level in (1, 2), "only 4 KiB and 2 MiB pages are expected"
             assert not frame % size, "reserved address bits of a large page"
@@ -53,9 +93,9 @@ def used_tables(ram, root):
         found.add(table)
         if level > 1:
             for at in range(table, table + PAGE, 8):
-                entry = int.from_bytes(ram.view(at, 8), "little")
-                if entry & 1 and not entry & 0x80:
-                    todo.append((entry & 0x0000_FFFF_FFFF_F000, level - 1))
+                read = use.read(int.from_bytes(ram.view(at, 8), "little"), level)
+                if read is not None and read[0]:
+                    todo.append((read[1], level - 1))
     return found
 
 
@@ -320,3 +360,18 @@ def test_the_tlb_is_flushed_when_something_changed():
     flushed.clear()
     assert tables.execute(0)
     assert flushed == [Access.RWX]
+
+
+def test_what_a_guest_writes_into_the_tables_leads_nowhere():
+    """The tables lie in the guest's memory: its entries may point anywhere, and the firmware still looks things up."""
+    ram, tables = make((0, 2 * LARGE))
+    for entry in (use.form.table[1] | 0xFFFF_FFFF_F000, use.form.table[1], (1 << 64) - 1, 0):
+        ram.write(tables.root, entry.to_bytes(8, "little"))
+        assert tables.access(PAGE) in (None, *ACCESSES)
+        assert not tables.execute(PAGE)
+        tables.protect(0, PAGE, Access.RWX)
+        list(tables.executable(0, 2 * LARGE))
+    # An entry that leads back to its own table is a table of 512 times as much.
+    ram.write(tables.root, (use.form.table[1] | tables.root).to_bytes(8, "little"))
+    tables.access(PAGE)
+    list(tables.executable(0, 2 * LARGE))

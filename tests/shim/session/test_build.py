@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from efi_services.memory_map import PAGE, MemoryMap, MemoryType, Owner
 from shim.config.platform import Hole, Memory, Platform, Reserved, TableSettings, load_platform
 from shim.errors import UsageError
+from shim.machine.architectures import ARCHITECTURES
 from shim.session.build import build
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -46,10 +47,24 @@ def check(platform):
     (own,) = [each for each in memory if each.start == layout.page_tables]
     assert (own.type, own.owner) == (MemoryType.BootServicesData, Owner.FIRMWARE)
     assert own.end - own.start == layout.firmware_bytes(layout.architecture, layout.mapped)
-    assert own.start < layout.descriptor_tables < own.end
+    assert layout.descriptor_tables == own.end - len(layout.architecture.descriptor_tables)
     assert any(start <= own.start and own.end <= end for start, end in layout.mapped)
     assert {each.owner for each in memory if each.type is MemoryType.ConventionalMemory} <= {Owner.NOBODY}
     return layout, firmware
+
+
+def test_virt_arm64():
+    layout, firmware = check(load_platform("virt-arm64"))
+    assert layout.architecture is ARCHITECTURES["aarch64"]
+    assert layout.ram == layout.mapped == ((GIB, 2 * GIB),)
+    assert spans((each.start, each.end) for each in firmware.ranges) == [(GIB, 2 * GIB)]
+
+
+def test_memory_that_the_cpu_can_not_address():
+    memory = Memory(base=(1 << 40) - GIB, size=GIB)
+    build(Platform(name="x", machine="aarch64", memory=memory))
+    with pytest.raises(UsageError, match="below 0x10000000000"):
+        build(Platform(name="x", machine="aarch64", memory=memory.model_copy(update={"base": 1 << 40})))
 
 
 def test_q35():

@@ -56,7 +56,11 @@ def compare(tmp_path, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", ["hello", "events", "images", "privileged", "handoff_like", "write_code", "stack_overflow"]
+    "name",
+    [
+        *("hello", "events", "images", "privileged", "handoff_like", "write_code", "stack_overflow"),
+        *("hello-aarch64", "events-aarch64", "images-aarch64", "handoff_like-aarch64", "stack_overflow-aarch64"),
+    ],
 )
 def test_programs(name, tmp_path):
     compare(tmp_path, f"program:{name}")
@@ -67,6 +71,15 @@ def test_the_whole_stub_of_a_kernel(kernel, tmp_path):
     """Some 41 million accesses."""
     kernel("debian:bookworm/cloud-amd64")
     assert compare(tmp_path, "debian:bookworm/cloud-amd64") > 40_000_000
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "trixie-backports"])
+def test_the_whole_stub_of_an_arm64_kernel(suite, kernel, tmp_path):
+    """Some 23,000 accesses."""
+    name = f"debian:{suite}/cloud-arm64"
+    kernel(name)
+    assert 20_000 < compare(tmp_path, name, "--cmdline", "quiet") < 30_000
 
 
 @pytest.mark.kernel

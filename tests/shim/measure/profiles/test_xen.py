@@ -63,3 +63,11 @@ def test_the_tpm_it_has_been_written_for(measure):
 def test_options_that_make_no_sense(measure, options):
     with pytest.raises(UsageError, match="tpm"):
         measure(**options)
+
+
+def test_without_the_payloads_digests_there_is_no_half_a_log(tmp_path, make_run_folder=None):
+    from types import SimpleNamespace
+
+    pieces.save(tmp_path / pieces.INPUTS, pieces.inputs(None, "quiet", b"initrd"))
+    with pytest.raises(UnreadableError, match="q35-tpm"):
+        xen.build(SimpleNamespace(path=tmp_path), {})
