@@ -6,7 +6,7 @@ import pytest
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.piece import piece
-from shim.errors import MissingError, UsageError
+from shim.errors import MissingError, UnreadableError, UsageError
 from shim.measure import pieces
 from shim.measure.profiles import PROFILES
 from shim.trace.folder import RunFolder
@@ -65,9 +65,6 @@ def test_options_that_make_no_sense(measure, options):
         measure(**options)
 
 
-def test_without_the_payloads_digests_there_is_no_half_a_log(tmp_path, make_run_folder=None):
-    from types import SimpleNamespace
-
-    pieces.save(tmp_path / pieces.INPUTS, pieces.inputs(None, "quiet", b"initrd"))
+def test_without_the_payloads_digests_there_is_no_half_a_log(measure):
     with pytest.raises(UnreadableError, match="q35-tpm"):
-        xen.build(SimpleNamespace(path=tmp_path), {})
+        measure(piece("command line", b"quiet"), piece("initrd", b"cpio"))
