@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,3 +64,16 @@ def kernel() -> Callable[[str], Payload]:
             pytest.skip(str(why))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], None]:
+    """Skips where a tool is not installed; in CI (EFI_SHIM_REQUIRE_TOOLS=1) that is a failure."""
+
+    def check(tool: str) -> None:
+        if shutil.which(tool) is None:
+            if os.environ.get("EFI_SHIM_REQUIRE_TOOLS") == "1":
+                pytest.fail(f"{tool} is not installed")
+            pytest.skip(f"{tool} is not installed")
+
+    return check

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from efi_services.types import Guid
 from shim.measure.model import Measured, Measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SHA1, SHA256, SHA384, SHA512 = Algorithm
@@ -93,26 +92,19 @@ def measured(boots, mr_boots, wrap):
     return wrap(boots(), mr_boots())
 
 
-def find(tool: str) -> None:
-    """Skip where a tool is not there, unless EFI_SHIM_REQUIRE_TOOLS is 1, as in CI."""
-    if shutil.which(tool) is None:
-        if os.environ.get("EFI_SHIM_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{tool} is not here")
-        pytest.skip(f"{tool} is not here")
-
-
 @dataclass(frozen=True)
 class Tools:
     """Runs tpm2-tools, in a folder and where it matters with a TPM."""
 
     folder: Path
+    need: Callable[[str], None]
     port: int | None = None
 
     def at(self, port: int) -> Tools:
         return replace(self, port=port)
 
     def __call__(self, tool: str, *arguments: object) -> str:
-        find(tool)
+        self.need(tool)
         environment = dict(os.environ)
         if self.port is not None:
             environment["TPM2TOOLS_TCTI"] = f"swtpm:host=127.0.0.1,port={self.port}"
@@ -124,8 +116,8 @@ class Tools:
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Tools:
-    return Tools(tmp_path)
+def tools(tmp_path: Path, need: Callable[[str], None]) -> Tools:
+    return Tools(tmp_path, need)
 
 
 def two_ports() -> int:
@@ -145,7 +137,7 @@ def two_ports() -> int:
 @pytest.fixture
 def swtpm(tools: Tools, tmp_path: Path) -> Iterator[Tools]:
     """Tools that talk to a TPM which has just started."""
-    find("swtpm")
+    tools.need("swtpm")
     state = tmp_path / "state"
     state.mkdir()
     port = two_ports()

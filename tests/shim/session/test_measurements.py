@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import struct
 import subprocess
 
@@ -159,9 +158,9 @@ def test_the_stub_prefers_the_tpm(kernel, command, tmp_path):
     assert [each["pcr"] for each in tagged] == [9, 9]
 
 
-@pytest.mark.skipif(not shutil.which("tpm2_eventlog"), reason="tpm2_eventlog is not installed")
 @pytest.mark.parametrize(("platform", "file"), [("q35-tpm", "eventlog.bin"), ("q35-tdx", "ccel.bin")])
-def test_others_read_the_log(command, tmp_path, platform, file):
+def test_others_read_the_log(command, need, tmp_path, platform, file):
+    need("tpm2_eventlog")
     _, folder = run(command, tmp_path, "program:hello", platform)
     told = subprocess.run(["tpm2_eventlog", folder / file], capture_output=True, text=True, check=True).stdout
     (about,) = json.loads((folder / "measurements.json").read_text())["sets"]

@@ -1,6 +1,5 @@
 """An swtpm beside the tests."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -42,17 +41,15 @@ def listening():
 
 
 @pytest.fixture
-def swtpm(tmp_path_factory):
+def swtpm(need, tmp_path_factory):
     """Starts one; skips where swtpm is not installed."""
-    if not shutil.which("swtpm"):
-        pytest.skip("swtpm is not installed")
+    need("swtpm")
     with started(tmp_path_factory.mktemp("swtpm")) as made:
         yield made
 
 
 @pytest.fixture
-def swtpm_on_a_path(tmp_path_factory):
-    if not shutil.which("swtpm"):
-        pytest.skip("swtpm is not installed")
+def swtpm_on_a_path(need, tmp_path_factory):
+    need("swtpm")
     with started(tmp_path_factory.mktemp("swtpm"), unix=True) as made:
         yield made
