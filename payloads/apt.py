@@ -146,9 +146,8 @@ class PrivateApt:
         Raises:
             MissingPart: the suite has none.
         """
-        matches = re.compile(pattern)
-        names = [name for name in self._run("apt-cache", "pkgnames").stdout.split() if matches.fullmatch(name)]
-        shown = self._run("apt-cache", "show", "--no-all-versions", *sorted(names)).stdout if names else ""
+        names = self.matches(pattern)
+        shown = self._run("apt-cache", "show", "--no-all-versions", *names).stdout if names else ""
         best: Package | None = None
         for package in _packages(shown):
             if best is None or self._is_newer(package.version, best.version):
@@ -156,6 +155,10 @@ class PrivateApt:
         if best is None:
             raise MissingPart(f"no package in {self._label} matches {pattern}")
         return best
+
+    def matches(self, pattern: str) -> list[str]:
+        """Names of all packages whose whole name matches a regular expression, sorted."""
+        return sorted(filter(re.compile(pattern).fullmatch, self._run("apt-cache", "pkgnames").stdout.split()))
 
     def download(self, package: Package, into: Path) -> Path:
         """Download a package; apt checks it against the signed index.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
@@ -23,12 +23,13 @@ class Entry:
     """A program inside a distribution's package.
 
     Attributes:
-        name: what people call it: ``debian:trixie/cloud-amd64``.
+        name: what people call it: ``debian:trixie/cloud-amd64``, or ``debian:trixie/cloud-amd64@6.12.94``.
         distribution: ``debian``.
         suite: release of the distribution.
         architecture: as Debian writes it: ``amd64``, ``arm64``, ``armhf``, ``i386``, ``riscv64``, ``loong64``.
-        package: regular expression that the whole package name matches; the newest match is taken.
-        path: where the program lies inside the package; ``*`` and ``[xz]`` as in the shell.
+        package: regular expression that the whole package name matches; the newest match is taken. Its group
+            ``version`` is what stands behind an ``@`` in a name.
+        paths: where the program may lie inside the package; ``*`` and ``[xz]`` as in the shell.
         description: one line for people.
     """
 
@@ -37,14 +38,19 @@ class Entry:
     suite: str
     architecture: str
     package: str
-    path: str
+    paths: tuple[str, ...]
     description: str
+
+    def of_version(self, version: str) -> Entry:
+        """The same program in one version: ``6.12`` is the newest 6.12.x, ``6.12.94`` and ``6.12.94+deb13`` are one."""
+        begins = f"(?P<version>(?={re.escape(version)}(?![0-9A-Za-z]))"
+        return replace(self, name=f"{self.name}@{version}", package=self.package.replace("(?P<version>", begins))
 
 
 class _Suite(TypedDict):
     description: str
     package: str
-    path: str
+    paths: list[str]
     flavours: list[str]
 
 
@@ -69,7 +75,7 @@ def entries() -> tuple[Entry, ...]:
             suite=name,
             architecture=catalogue["flavours"][flavour]["architecture"],
             package=suite["package"].format(flavour=re.escape(flavour)),
-            path=suite["path"],
+            paths=tuple(suite["paths"]),
             description=f"{catalogue['flavours'][flavour]['description']} ({suite['description']})",
         )
         for name, suite in catalogue["suites"].items()
@@ -78,14 +84,15 @@ def entries() -> tuple[Entry, ...]:
 
 
 def find(name: str) -> Entry:
-    """The catalogue's entry of that name.
+    """The catalogue's entry of that name; ``@VERSION`` behind it narrows it to that version and those below it.
 
     Raises:
         UnknownName: there is none; the message lists close matches.
     """
+    plain, at, version = name.partition("@")
     for entry in entries():
-        if entry.name == name:
-            return entry
+        if entry.name == plain and (version or not at):
+            return entry.of_version(version) if version else entry
     raise _unknown(name)
 
 

@@ -83,6 +83,30 @@ def fetch(
         raise MissingPart(f"the cache folder {cache} can't be used: {error.strerror}") from None
 
 
+def carried(
+    entry: Entry,
+    *,
+    cache: Path,
+    progress: Callable[[str], None] = _silent,
+    sources: tuple[Source, ...] | None = None,
+) -> tuple[str, ...]:
+    """The versions of a catalogue payload that the mirror has now, oldest first, as they stand behind an ``@``.
+
+    Arguments are those of ``fetch``.
+
+    Raises:
+        MissingPart: there is no index, or none signed by Debian.
+    """
+    apt = _private_apt(entry, cache.absolute(), sources)
+    with apt.locked(progress):
+        if not apt.updated:
+            apt.refresh(progress)
+        names = apt.matches(entry.package)
+    found = {match["version"] for name in names if (match := re.fullmatch(entry.package, name))}
+    # version numbers within one package name: digits compare as numbers
+    return tuple(sorted(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version)]))
+
+
 def cached(entry: Entry, cache: Path) -> Fetched | None:
     """The newest copy of a payload that the cache holds, or None when it holds none, or a damaged one."""
     folder = _folder(entry, cache)
@@ -119,8 +143,7 @@ def _fetch(
     progress: Callable[[str], None],
     sources: tuple[Source, ...] | None,
 ) -> Fetched:
-    state = cache / "apt" / f"{entry.suite}-{entry.architecture}"
-    apt = PrivateApt(state, entry.suite, entry.architecture, sources or debian_sources())
+    apt = _private_apt(entry, cache, sources)
     record = _folder(entry, cache) / "current.json"
     with apt.locked(progress):
         have, updated = cached(entry, cache), apt.updated
@@ -145,6 +168,11 @@ def _fetch(
     raise AssertionError("the second attempt returns or raises")
 
 
+def _private_apt(entry: Entry, cache: Path, sources: tuple[Source, ...] | None) -> PrivateApt:
+    state = cache / "apt" / f"{entry.suite}-{entry.architecture}"
+    return PrivateApt(state, entry.suite, entry.architecture, sources or debian_sources())
+
+
 def _get(entry: Entry, apt: PrivateApt, package: Package, cache: Path, progress: Callable[[str], None]) -> Fetched:
     """Download a package, take the program out, and put it in its place."""
     folder = _folder(entry, cache)
@@ -157,7 +185,7 @@ def _get(entry: Entry, apt: PrivateApt, package: Package, cache: Path, progress:
             if hashlib.file_digest(file, "sha256").hexdigest() != package.sha256:
                 raise MissingPart(f"{package.name} is not the package that the index describes")
         program = Path(incoming) / "program"
-        sha256 = _extract(deb, entry.path, program)
+        sha256 = _extract(deb, entry.paths, program)
         final = folder / f"{sha256}.efi"
         program.replace(final)
         fetched = Fetched(final, package.name, package.version, sha256, package.sha256)
@@ -169,8 +197,8 @@ def _get(entry: Entry, apt: PrivateApt, package: Package, cache: Path, progress:
     return fetched
 
 
-def _extract(deb: Path, pattern: str, target: Path) -> str:
-    """Copy the first regular file whose path matches out of a package; nothing else is written.
+def _extract(deb: Path, patterns: tuple[str, ...], target: Path) -> str:
+    """Copy the first regular file whose path matches one of the patterns out of a package; nothing else is written.
 
     Returns:
         SHA-256 of the file, in hex.
@@ -186,7 +214,7 @@ def _extract(deb: Path, pattern: str, target: Path) -> str:
         try:
             with tarfile.open(fileobj=unpack.stdout, mode="r|") as archive:
                 for member in archive:
-                    if member.isreg() and _matches(member.name, pattern):
+                    if member.isreg() and any(_matches(member.name, pattern) for pattern in patterns):
                         content = archive.extractfile(member)
                         assert content is not None
                         return _copy(content, target)
@@ -194,7 +222,7 @@ def _extract(deb: Path, pattern: str, target: Path) -> str:
             raise MissingPart(f"the package {deb.name} can't be unpacked ({error})") from None
         finally:
             unpack.kill()
-    raise MissingPart(f"the package {deb.name} has no {pattern}")
+    raise MissingPart(f"the package {deb.name} has no {' and no '.join(patterns)}")
 
 
 def _matches(name: str, pattern: str) -> bool:

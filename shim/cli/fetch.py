@@ -23,8 +23,15 @@ def fetch(
         sys.stdout.write(f"{entry.name} {found.package} {found.version} {found.path}\n")
 
 
-def payloads() -> None:
+def payloads(
+    carried: Annotated[
+        bool, typer.Option("--carried", help="List the names of all versions that the mirror has now, a line each.")
+    ] = False,
+) -> None:
     """List the payloads of the catalogue, and what the cache holds."""
+    if carried:
+        _list_carried()
+        return
     from rich.table import Table
 
     from payloads import catalogue
@@ -38,5 +45,24 @@ def payloads() -> None:
         table.add_row(entry.name, found.version if found else "-", entry.description)
     console = stdout_console()
     console.print(table)
-    stems = [name.removeprefix("program:").rpartition("-")[0] for name in catalogue.programs()]
+    stems = {name.removeprefix("program:").rpartition("-")[0]: None for name in catalogue.programs()}
     console.print(f"\nThe project's own programs, as program:NAME: {', '.join(stems)}", soft_wrap=True)
+
+
+def _list_carried() -> None:
+    from payloads import MissingPart, catalogue
+    from payloads.fetch import carried
+    from shim.config.places import cache_folder
+    from shim.report.live import Live
+
+    live = Live(quiet=False)
+    unread: dict[str, None] = {}
+    for entry in catalogue.entries():
+        try:
+            versions = carried(entry, cache=cache_folder(), progress=live.say)
+        except MissingPart as error:
+            unread[str(error)] = None
+        else:
+            sys.stdout.writelines(f"{entry.name}@{version}\n" for version in versions)
+    if unread:
+        raise MissingPart("; ".join(unread))

@@ -39,6 +39,15 @@ def test_what_is_promised(suite, flavour):
         ("debian:sid/amd64", "linux-binary-unsigned-7.2.13+deb14-amd64", False),
         ("debian:sid/amd64", "linux-image-7.2.13+deb14-amd64", False),
         ("debian:sid/armmp", "linux-binary-7.2.13+deb14-armmp-lpae", False),
+        ("debian:trixie/cloud-amd64@6.12", "linux-image-6.12.94+deb13-cloud-amd64", True),
+        ("debian:trixie/cloud-amd64@6.12.94", "linux-image-6.12.94+deb13-cloud-amd64", True),
+        ("debian:trixie/cloud-amd64@6.12.94+deb13", "linux-image-6.12.94+deb13-cloud-amd64", True),
+        ("debian:trixie/cloud-amd64@6.12.9", "linux-image-6.12.94+deb13-cloud-amd64", False),
+        ("debian:trixie/cloud-amd64@6.1", "linux-image-6.12.94+deb13-cloud-amd64", False),
+        ("debian:bookworm/amd64@6.1.0-47", "linux-image-6.1.0-47-amd64", True),
+        ("debian:bookworm/amd64@6.1.0-4", "linux-image-6.1.0-47-amd64", False),
+        ("debian:trixie-backports/amd64", "linux-image-6.17.8+deb13-amd64", True),
+        ("debian:trixie-backports/amd64", "linux-image-7.0.4+deb13-amd64", False),
     ],
 )
 def test_package_patterns(name, package, matches):
@@ -51,6 +60,8 @@ def test_unknown_names_are_told_what_comes_close():
     assert isinstance(error.value, PayloadError)
     with pytest.raises(UnknownName, match="lists all names"):
         find("zzz")
+    with pytest.raises(UnknownName):
+        find("debian:trixie/amd64@")
 
 
 def test_programs(tmp_path, monkeypatch):

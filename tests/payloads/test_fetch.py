@@ -12,7 +12,7 @@ import pytest
 from payloads import Kind, MissingPart, open_payload
 from payloads.apt import UntrustedIndex
 from payloads.catalogue import Entry, find
-from payloads.fetch import cached, fetch, find_by_hash
+from payloads.fetch import cached, carried, fetch, find_by_hash
 from payloads.mirrors import Source
 
 TOOLS = ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb", "gpg")
@@ -23,8 +23,8 @@ ENTRY = Entry(
     distribution="debian",
     suite="test",
     architecture="amd64",
-    package=r"linux-image-[0-9][0-9a-z.+~]*-cloud-amd64",
-    path="boot/vmlinuz-*",
+    package=r"linux-image-(?P<version>[0-9][0-9a-z.+~]*)-cloud-amd64",
+    paths=("boot/vmlinuz-*",),
     description="a test",
 )
 
@@ -181,6 +181,19 @@ def test_an_index_older_than_a_day_is_read_again_and_old_versions_stay(archive, 
     assert new.version == "6.12.2-1"
     assert cached(ENTRY, tmp_path / "cache") == new
     assert find_by_hash(old.sha256, tmp_path / "cache").read_bytes() == b"old"
+
+
+@needs_apt
+def test_an_older_version_by_name(archive, get, kernel, tmp_path):
+    for version in ("6.12.10-1", "6.12.9-1", "6.2.1-1"):
+        archive.add(version, {f"boot/vmlinuz-{version}": version.encode()})
+    asked = {"cache": tmp_path / "cache", "sources": (archive.source,)}
+    assert carried(ENTRY, **asked) == ("6.2.1", "6.12.9", "6.12.10")
+    old = fetch(ENTRY.of_version("6.12.9"), **asked)
+    assert (old.version, old.path.read_bytes()) == ("6.12.9-1", b"6.12.9-1")
+    assert fetch(ENTRY.of_version("6.2"), **asked).version == "6.2.1-1"
+    assert get().version == "6.12.10-1"
+    assert cached(ENTRY.of_version("6.12.9"), tmp_path / "cache") == old
 
 
 @needs_apt
