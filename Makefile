@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs bench clean
+.PHONY: engine run test lint docs programs fuzz bench clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -41,6 +41,11 @@ docs: $(DEV_STAMP)
 programs: $(DEV_STAMP)
 	$(BIN)/python -m payloads.programs.build --check
 
+# Looks for inputs that a reader does not stand: SECONDS_EACH for each target, or FUZZ="--total N TARGET…".
+SECONDS_EACH ?= 60
+fuzz: $(DEV_STAMP)
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS_EACH) $(FUZZ)
+
 # Times the tool beside QEMU and OVMF; needs qemu-system-x86 and ovmf.
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
@@ -59,5 +64,5 @@ $(DEV_STAMP): $(STAMP)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info docs/_build docs/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .fuzz build *.egg-info docs/_build docs/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find shim -name '*.so' -delete

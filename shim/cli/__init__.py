@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _fail(line: str, code: ExitCode) -> None:
-    from shim.report.text import plain
+    from shim.report.text import one_line
 
-    sys.stderr.write(f"efi-shim: {plain(line)}\n")
+    sys.stderr.write(f"efi-shim: {one_line(line)}\n")
     sys.exit(code)

@@ -38,7 +38,10 @@ class LoadableImage:
         pieces: list[bytes | memoryview] = [file[: image.size_of_headers]]
         end = image.size_of_headers
         for section in image.sections:
+            # An empty one may lie anywhere.
             size = min(section.raw_size, section.virtual_size)
+            if not size:
+                continue
             pieces += bytes(section.virtual_address - end), file[section.raw_offset : section.raw_offset + size]
             end = section.virtual_address + size
         memory = b"".join((*pieces, bytes(image.size_of_image - end)))

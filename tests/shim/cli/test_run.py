@@ -152,6 +152,16 @@ def test_a_fault_leaves_a_readable_folder(command):
     assert command("show", "run", "accesses").code == 10
 
 
+def test_an_error_is_one_line_whatever_a_file_has_in_it(command, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text(r'{"schema": "one\ntwo\u001b[31m"}')
+    done = command("show", run)
+    assert done.code == 10
+    assert done.err.count("\n") == 1
+    assert "\x1b" not in done.err
+
+
 def test_a_damaged_folder_is_one_line(command, tmp_path):
     command("run", "program:hello", "--out", "run", "--quiet")
     (tmp_path / "run" / "calls.parquet").write_bytes(b"PAR1 no")

@@ -138,6 +138,17 @@ def stripped(data):
     return changed(data, coff + 18, struct.pack("<H", flags | 1))
 
 
+def test_an_empty_section_may_lie_anywhere():
+    *_, last = sections(HELLO)
+    data = changed(HELLO, last[0] + 8, struct.pack("<4I", 0, 0x10, 0, 0))
+    _, optional, _ = headers(data)
+    # It is the one with the relocations.
+    data = changed(data, optional + 112 + 8 * 5, bytes(8))
+    assert last[1] == ".reloc"
+    image = PeReader().read_image(data)
+    assert image.place(image.fixed_base or 0) == naive_place(data, image.fixed_base or 0)
+
+
 def test_without_relocations_it_lies_at_its_base_or_nowhere():
     _, optional, _ = headers(HELLO)
     (base,) = struct.unpack_from("<Q", HELLO, optional + 24)

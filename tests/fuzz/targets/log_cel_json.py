@@ -1,0 +1,14 @@
+"""Canonical Event Logs as JSON."""
+
+import event_logs
+from event_logs import ERRORS
+
+__all__ = ["ERRORS"]
+
+
+def seeds():
+    return event_logs.seeds("cel-json")
+
+
+def target(data):
+    event_logs.target(data, "cel-json")
