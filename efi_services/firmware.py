@@ -22,9 +22,12 @@ from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.rng import Rng
+from efi_services.protocols.security import Security
+from efi_services.protocols.security2 import Security2
 from efi_services.protocols.simple_text_input import SimpleTextInput
 from efi_services.protocols.simple_text_output import SimpleTextOutput
 from efi_services.protocols.tcg2 import offer_tcg2
+from efi_services.secure_boot.image_policy import ImagePolicy
 from efi_services.service import PROTOCOLS, Member, Service
 from efi_services.status import EfiError, Status
 from efi_services.tcg import firmware_events
@@ -117,6 +120,9 @@ class Firmware:
         self._build_tables()
         self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
         firmware_events.power_on(self.measurer, self.variables)
+        self.image_policy = ImagePolicy(self.reader, self.measurer)
+        #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
+        self.security2 = 0
         self._offer_protocols(ports.entropy, initrd)
         self._offer_configuration()
 
@@ -201,7 +207,9 @@ class Firmware:
         firmware_events.ready_to_boot(self.measurer, self.variables)
         device = self.install(0, guids.DEVICE_PATH, self._path(vendor_hardware(guids.SHIM_PAYLOAD), "payload device"))
         options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
-        return self.images.load(data, file_path(f"\\{name}") + END, 0, name, options, device)
+        path = file_path(f"\\{name}") + END
+        self.image_policy.admit(data, path)
+        return self.images.load(data, path, 0, name, options, device)
 
     def run_payload(self, image: Image) -> Calls[None]:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""
@@ -350,6 +358,8 @@ class Firmware:
             self._offer(Rng(entropy, partial(self.observer.provided, "random bytes")))
         if self.platform.memory_attribute:
             self._offer(MemoryAttribute(self.mmu))
+        self._offer(Security())
+        self.security2 = self._offer(Security2(self.image_policy))[1]
         tcg2 = offer_tcg2(self.abi, self.memory, self.measurer)
         if tcg2 is not None:
             self._offer(tcg2)

@@ -10,7 +10,6 @@ from efi_services import guids
 from efi_services.memory_map import PAGE, AllocateType, MemoryType
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.status import EfiError, Status
-from efi_services.tcg import firmware_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +41,8 @@ class Image:
     path: int
     parent: int
     started: bool = False
+    #: False for one that was loaded and may not be started (EFI_SECURITY_VIOLATION).
+    trusted: bool = True
     left_by_exit: bool = False
     exit_data: tuple[int, int] = field(default=(0, 0))
 
@@ -67,9 +68,8 @@ class Images:
         name: str,
         options: bytes = b"",
         device: int = 0,
-        source: int = 0,
     ) -> Image:
-        """Place an image in memory and make its handle; *source* is where the guest has its file.
+        """Place an image in memory and make its handle; whether it may be is decided before.
 
         Raises:
             EfiError: UNSUPPORTED (no image, or for another machine), LOAD_ERROR (it can't lie where there is
@@ -81,8 +81,6 @@ class Images:
         except ValueError as why:
             firmware.finding("image-refused", f"{name}: {why}")
             raise EfiError(Status.UNSUPPORTED if not data.startswith(b"MZ") else Status.LOAD_ERROR) from None
-        # Measured before anything of it is used, as the specification wants it; so one that is refused is measured too.
-        firmware_events.image(firmware.measurer, data, file.subsystem, source, path)
         if file.architecture != firmware.abi.name:
             firmware.finding("image-refused", f"{name} is for {file.architecture}, this machine is {firmware.abi.name}")
             raise EfiError(Status.UNSUPPORTED)

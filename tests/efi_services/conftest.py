@@ -73,6 +73,8 @@ PROTOCOLS = {
     "EFI_LOAD_FILE2_PROTOCOL": ("LoadFile",),
     "EFI_RNG_PROTOCOL": ("GetInfo", "GetRNG"),
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": ("GetMemoryAttributes", "SetMemoryAttributes", "ClearMemoryAttributes"),
+    "EFI_SECURITY_ARCH_PROTOCOL": ("FileAuthenticationState",),
+    "EFI_SECURITY2_ARCH_PROTOCOL": ("FileAuthentication",),
     "EFI_TCG2_PROTOCOL": (
         "GetCapability", "GetEventLog", "HashLogExtendEvent", "SubmitCommand", "GetActivePcrBanks", "SetActivePcrBanks",
         "GetResultOfSetActivePcrBanks",

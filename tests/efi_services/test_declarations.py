@@ -20,6 +20,8 @@ GUIDS = {
     "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
     "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": "f4560cf6-40ec-4b4a-a192-bf1d57d0b189",
+    "EFI_SECURITY_ARCH_PROTOCOL": "a46423e3-4617-49f1-b9ff-d1bfa9115839",
+    "EFI_SECURITY2_ARCH_PROTOCOL": "94ab2f58-1438-4ef1-9152-18941a3a0e68",
     "EFI_TCG2_PROTOCOL": "607f766c-7455-42be-930b-e4d76db2720f",
     "EFI_CC_MEASUREMENT_PROTOCOL": "96751a3d-72f4-41a6-a794-ed5d0e67ae6b",
 }
@@ -42,6 +44,7 @@ ARGUMENTS = {
     "GetInfo": 2, "GetRNG": 3, "GetMemoryAttributes": 3, "SetMemoryAttributes": 3, "ClearMemoryAttributes": 3,
     "GetCapability": 1, "GetEventLog": 4, "HashLogExtendEvent": 4, "SubmitCommand": 4, "GetActivePcrBanks": 1,
     "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2,
+    "FileAuthenticationState": 2, "FileAuthentication": 4,
 }  # fmt: skip
 
 
@@ -104,7 +107,7 @@ def test_a_declaration_says_what_it_does_and_with_what(each):
 
 @pytest.mark.parametrize("each", PROTOCOLS.values(), ids=lambda each: each.name)
 def test_a_protocol_says_what_it_is(each):
-    assert SECTION.fullmatch(each.spec.removeprefix("TCG EFI Protocol, section "))
+    assert SECTION.fullmatch(each.spec.removeprefix("TCG EFI Protocol, section ").removeprefix("PI, section "))
     assert each.doc
     for slot in each.slots:
         if isinstance(slot, Member):
