@@ -268,7 +268,7 @@ class Dispatcher:
             seq=self._calls,
             parent=parents[-1] if parents else None,
             depth=len(parents),
-            image=self._firmware.images.name_at(caller),
+            image=self._firmware.images.name_of_caller(caller),
             pc=address,
             caller=caller,
             table=gate.table,

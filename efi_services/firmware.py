@@ -147,6 +147,7 @@ class Firmware:
         self.memory_map.free(start, pages)
         self.mmu.protect(start, pages * PAGE, Access.RW)
         self.observer.region_died(start, start + pages * PAGE)
+        self.images.by_guests.forget(start, start + pages * PAGE)
 
     def allocate_pool(self, memory_type: MemoryType, size: int, kind: str = "pool", name: str = "") -> int:
         """Bytes from the pool."""

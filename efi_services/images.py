@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from efi_services import guids
+from efi_services.guest_images import GuestImage, GuestImages
 from efi_services.memory_map import PAGE, AllocateType, MemoryType
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.status import EfiError, Status
@@ -59,6 +60,7 @@ class Images:
         self._firmware = firmware
         self._images: dict[int, Image] = {}
         self.running: list[int] = []
+        self.by_guests = GuestImages(firmware)
 
     def load(
         self,
@@ -174,10 +176,17 @@ class Images:
 
     def name_at(self, address: int) -> str:
         """The name of the image that holds *address*; where none does, nothing."""
-        for image in self._images.values():
+        known: tuple[Image | GuestImage, ...] = (*self._images.values(), *self.by_guests)
+        for image in known:
             if image.base <= address < image.end:
                 return image.name
         return ""
+
+    def name_of_caller(self, address: int) -> str:
+        """The name of the image whose code at *address* calls a service; one that is new is noticed by that."""
+        name = self.name_at(address)
+        found = None if name else self.by_guests.find(address)
+        return found.name if found else name
 
     def __iter__(self) -> Iterator[Image]:
         return iter(self._images.values())

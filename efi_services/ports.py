@@ -144,6 +144,10 @@ class ImageFile(Protocol):
     def fixed_base(self) -> int | None:
         """The only address at which it can lie; None where it can be relocated."""
 
+    @property
+    def carried(self) -> tuple[ImageFile, ...]:
+        """The images for the same machine that its sections hold, as a unified kernel image holds a kernel."""
+
     def place(self, base: int) -> bytes:
         """The image as it lies in memory at *base*, relocated; raises ValueError where it can't lie there."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cached_property
+
 import payloads
 from efi_services.ports import Access, Segment
 
@@ -27,6 +30,19 @@ class LoadableImage:
     def symbols(self) -> list[tuple[int, str]]:
         """The functions that it has symbols for: offsets and names."""
         return payloads.function_symbols(self._data)
+
+    @cached_property
+    def carried(self) -> tuple[LoadableImage, ...]:
+        """The images for the same machine that its sections hold."""
+        from payloads.pe import section_bytes
+
+        found = []
+        for section in self._image.sections:
+            with suppress(payloads.PayloadError):
+                inner = payloads.identify(section_bytes(self._data, section), section.name)
+                if inner.machine is self._image.machine:
+                    found.append(LoadableImage(inner))
+        return tuple(found)
 
     def place(self, base: int) -> bytes:
         """The image as it lies in memory at *base*; raises ValueError where it can't lie there."""

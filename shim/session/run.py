@@ -220,10 +220,12 @@ class Session:
             raise RunEnds("budget", None, reason)
 
     def _watch_for_handoff(self) -> None:
-        """Boot services are gone: the next block outside all running images or at a declared entry is its."""
+        """Boot services are gone: the next block outside all images that run or at a declared entry is its."""
         images = [each for each in self._firmware.images if each.started]
-        ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in images)]
-        entries = [each.base + each.file.kernel_entry for each in images if each.file.kernel_entry is not None]
+        by_guests = self._firmware.images.by_guests
+        ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in (*images, *by_guests))]
+        files = [(each.base, each.file) for each in (*images, *by_guests) if each.file is not None]
+        entries = [base + file.kernel_entry for base, file in files if file.kernel_entry is not None]
         self._machine.arm(ranges, entries)
 
     def _poll(self) -> str | None:
@@ -275,7 +277,7 @@ class Session:
 
     def _code(self) -> Iterator[Code]:
         """The live regions with code that may be executed, and what is known of it."""
-        images = list(self._firmware.images)
+        images = [*self._firmware.images, *self._firmware.images.by_guests]
         for region in self._watcher.regions:
             if Access.EXECUTE not in region.access or region.kind == "firmware":
                 continue
@@ -283,9 +285,11 @@ class Session:
             if image is None:
                 yield Code(region, region.start, region.name or region.type)
             else:
-                known = image.file.symbols if isinstance(image.file, LoadableImage) else ()
+                file = image.file if isinstance(image.file, LoadableImage) else None
+                known = file.symbols if file else ()
                 symbols = {image.base + offset: name for offset, name in known}
-                yield Code(region, image.base, image.name, (image.entry,), symbols)
+                entries = (image.base + file.entry,) if file else ()
+                yield Code(region, image.base, image.name, entries, symbols)
 
     def _why_not(self, error: EfiError) -> str:
         refused = self._watcher.findings.get("image-refused")

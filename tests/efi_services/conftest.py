@@ -190,6 +190,7 @@ class FakeImage:
         Segment(".text", 0x1000, 0x1000, Access.RX, Access.RX),
         Segment(".data", 0x2000, 0x800, Access.RW, Access.RW),
     )
+    carried: tuple[FakeImage, ...] = ()
     place_fails: bool = False
 
     @property
