@@ -31,6 +31,7 @@ class Entry:
             ``version`` is what stands behind an ``@`` in a name.
         paths: where the program may lie inside the package; ``*`` and ``[xz]`` as in the shell.
         description: one line for people.
+        kernel: whether it is a Linux kernel and no other program.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     package: str
     paths: tuple[str, ...]
     description: str
+    kernel: bool = True
 
     def of_version(self, version: str) -> Entry:
         """The same program in one version: ``6.12`` is the newest 6.12.x, ``6.12.94`` and ``6.12.94+deb13`` are one."""
@@ -59,16 +61,26 @@ class _Flavour(TypedDict):
     description: str
 
 
+class _Program(TypedDict):
+    description: str
+    package: str
+    path: str
+    suites: list[str]
+    architectures: list[str]
+
+
 class _Catalogue(TypedDict):
     suites: dict[str, _Suite]
     flavours: dict[str, _Flavour]
+    programs: dict[str, _Program]
+    uefi_names: dict[str, str]
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
     """All programs of the catalogue, in the order of the file."""
     catalogue: _Catalogue = tomllib.loads((_HERE / "catalogue.toml").read_text("utf-8"))  # type: ignore[assignment]
-    return tuple(
+    kernels = (
         Entry(
             name=f"debian:{name}/{flavour}",
             distribution="debian",
@@ -81,6 +93,22 @@ def entries() -> tuple[Entry, ...]:
         for name, suite in catalogue["suites"].items()
         for flavour in suite["flavours"]
     )
+    others = (
+        Entry(
+            name=f"debian:{suite}/{name}-{architecture}",
+            distribution="debian",
+            suite=suite,
+            architecture=architecture,
+            package=each["package"].format(architecture=architecture, uefi=catalogue["uefi_names"][architecture]),
+            paths=(each["path"].format(uefi=catalogue["uefi_names"][architecture]),),
+            description=f"{each['description']}, {architecture} ({catalogue['suites'][suite]['description']})",
+            kernel=False,
+        )
+        for name, each in catalogue["programs"].items()
+        for suite in each["suites"]
+        for architecture in each["architectures"]
+    )
+    return (*kernels, *others)
 
 
 def find(name: str) -> Entry:
@@ -91,7 +119,7 @@ def find(name: str) -> Entry:
     """
     plain, at, version = name.partition("@")
     for entry in entries():
-        if entry.name == plain and (version or not at):
+        if entry.name == plain and (version or not at) and (entry.kernel or not at):
             return entry.of_version(version) if version else entry
     raise _unknown(name)
 

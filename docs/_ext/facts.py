@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +114,8 @@ def service_tables() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def payload_catalogue() -> str:
-    """The names of the catalogue."""
+def payload_catalogue(*, kernels: bool = True) -> str:
+    """The names of the catalogue's kernels, or of its other programs."""
     machines = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "arm", "i386": "i386", "loong64": "loongarch64"}
     return _table(
         ("name", "what it is", "can be run"),
@@ -125,6 +126,7 @@ def payload_catalogue() -> str:
                 "yes" if machines.get(each.architecture, each.architecture) in ABIS else "not yet",
             )
             for each in catalogue.entries()
+            if each.kernel is kernels
         ),
     )
 
@@ -170,6 +172,7 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "platforms.md": platforms,
     "services.md": service_tables,
     "catalogue.md": payload_catalogue,
+    "catalogue-programs.md": partial(payload_catalogue, kernels=False),
     "programs.md": programs,
     "kinds.md": kinds,
     "formats.md": formats,

@@ -54,6 +54,20 @@ def test_package_patterns(name, package, matches):
     assert bool(re.fullmatch(find(name).package, package)) is matches
 
 
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+def test_stubs_are_promised(suite, architecture):
+    stub = find(f"debian:{suite}/systemd-stub-{architecture}")
+    uefi = {"amd64": "x64", "arm64": "aa64"}[architecture]
+    assert (stub.package, stub.architecture, stub.kernel) == ("systemd-boot-efi", architecture, False)
+    assert stub.paths == (f"usr/lib/systemd/boot/efi/linux{uefi}.efi.stub",)
+
+
+def test_only_kernels_have_older_versions():
+    with pytest.raises(UnknownName):
+        find("debian:sid/systemd-stub-amd64@262")
+
+
 def test_unknown_names_are_told_what_comes_close():
     with pytest.raises(UnknownName, match=r"did you mean .*debian:trixie/cloud-amd64") as error:
         find("debian:trixie/cloudamd64")
