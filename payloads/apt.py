@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from payloads.errors import MissingPart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from payloads.mirrors import Source
@@ -171,6 +171,21 @@ class PrivateApt:
         if done.returncode != 0 or len(files) != 1:
             raise MissingPart(f"{package.name} can't be downloaded from {self._label}: {_reason(done)}")
         return files[0]
+
+    def download_with_dependencies(self, names: Sequence[str], into: Path) -> list[Path]:
+        """Download packages and all that they depend on, as for a machine that has none; apt checks each.
+
+        Raises:
+            MissingPart: there is no such package, or one can't be downloaded.
+        """
+        done = self._run("apt-get", "--quiet", "--simulate", "--no-install-recommends", "install", *names)
+        needed = re.findall(r"^Inst (\S+) \((\S+)", done.stdout, re.MULTILINE)
+        if done.returncode == 0 and needed:
+            done = self._run("apt-get", "--quiet", "download", *map("=".join, needed), cwd=into)
+        files = sorted(into.glob("*.deb"))
+        if done.returncode != 0 or len(files) != len(needed):
+            raise MissingPart(f"{', '.join(names)} can't be downloaded from {self._label}: {_reason(done)}")
+        return files
 
     @property
     def _label(self) -> str:

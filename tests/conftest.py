@@ -6,14 +6,17 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import judges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from debian_root import DebianRoot
     from payloads import Payload
 
 
@@ -75,5 +78,63 @@ def need() -> Callable[[str], None]:
             if os.environ.get("EFI_SHIM_REQUIRE_TOOLS") == "1":
                 pytest.fail(f"{tool} is not installed")
             pytest.skip(f"{tool} is not installed")
+        judges.heard_tool(tool)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def debian_root() -> DebianRoot:
+    """Debian 13's systemd in a folder; where no mirror can be reached a skip, and in CI a failure."""
+    from debian_root import get_root
+    from payloads import MissingPart
+
+    try:
+        return get_root()
+    except MissingPart as why:
+        if os.environ.get("EFI_SHIM_REQUIRE_TOOLS") == "1":
+            raise
+        pytest.skip(str(why))
+
+
+#: Judges that were heard in all processes; filled when a worker ends.
+HEARD = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what a worker of pytest-xdist leaves behind."""
+    node.config.stash.setdefault(HEARD, {}).update(getattr(node, "workeroutput", {}).get("judges", {}))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI, fail where all tests ran and a judge was not heard."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["judges"] = judges.so_far()
+        return
+    config.stash.setdefault(HEARD, {}).update(judges.so_far())
+    if _silent(config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell which judges were heard, in which versions, and which were not."""
+    heard = config.stash.get(HEARD, {})
+    if heard:
+        terminalreporter.section("judges of measurements")
+        for name, about in judges.JUDGES.items():
+            if name in heard:
+                terminalreporter.line(f"{name} {heard[name]}: {about}")
+    for name in _silent(config):
+        terminalreporter.line(f"NOT HEARD: {name}: {judges.JUDGES[name]}", red=True)
+
+
+def _silent(config: pytest.Config) -> list[str]:
+    """Judges that had to be heard and were not: only in CI, and only where nothing was deselected."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly
+    if os.environ.get("EFI_SHIM_REQUIRE_TOOLS") != "1" or not whole or chosen:
+        return []
+    return [name for name in judges.JUDGES if name not in config.stash.get(HEARD, {})]

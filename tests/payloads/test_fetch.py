@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from payloads import Kind, MissingPart, open_payload
-from payloads.apt import UntrustedIndex
+from payloads.apt import PrivateApt, UntrustedIndex
 from payloads.catalogue import Entry, find
 from payloads.fetch import cached, carried, fetch, find_by_hash
 from payloads.mirrors import Source
@@ -44,7 +44,9 @@ class Archive:
         command = ["gpg", "--batch", "--homedir", str(self._key_home), *arguments]
         return subprocess.run(command, check=True, capture_output=True)
 
-    def add(self, version: str, files: dict[str, bytes], *, name: str = "", publish: bool = True) -> Path:
+    def add(
+        self, version: str, files: dict[str, bytes], *, name: str = "", depends: str = "", publish: bool = True
+    ) -> Path:
         name = name or f"linux-image-{version.partition('-')[0]}-cloud-amd64"
         tree = self.folder / "tree"
         for path, content in files.items():
@@ -55,6 +57,7 @@ class Archive:
                 (tree / path).write_bytes(content)
         (tree / "DEBIAN").mkdir(parents=True)
         fields = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\n"
+        fields += f"Depends: {depends}\n" if depends else ""
         (tree / "DEBIAN" / "control").write_text(f"{fields}Description: test\n")
         pool = self.folder / "pool"
         pool.mkdir(exist_ok=True)
@@ -311,6 +314,26 @@ def test_no_package_matches(archive, get):
     archive.add("6.12.1-1", {"boot/vmlinuz-1": b"x"}, name="something-else")
     with pytest.raises(MissingPart, match="no package in Debian test, amd64 matches"):
         get()
+
+
+@needs_apt
+def test_a_package_comes_with_what_it_depends_on(archive, tmp_path):
+    archive.add("1", {"a": b"a"}, name="one", depends="two (>= 1)")
+    archive.add("1:2", {"b": b"b"}, name="two")
+    archive.add("1", {"c": b"c"}, name="three")
+    apt = PrivateApt(tmp_path / "apt", "test", "amd64", (archive.source,))
+    into = tmp_path / "into"
+    into.mkdir()
+    with apt.locked(print):
+        apt.refresh(print)
+        files = apt.download_with_dependencies(["one"], into)
+        assert [file.name for file in files] == ["one_1_amd64.deb", "two_1%3a2_amd64.deb"]
+        (into / "more").mkdir()
+        with pytest.raises(MissingPart, match="four can't be downloaded"):
+            apt.download_with_dependencies(["four"], into / "more")
+        archive.remove("two")
+        with pytest.raises(MissingPart, match="one can't be downloaded"):
+            apt.download_with_dependencies(["one"], into / "more")
 
 
 @needs_apt

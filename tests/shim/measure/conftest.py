@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
+import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
+import tomli_w
 
 from efi_services.device_path import END, file_path, vendor_media
 from efi_services.guids import GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE
@@ -17,6 +22,8 @@ from efi_services.tcg.events import Event, EventType, image_load_event, tagged_e
 from efi_services.tcg.registers import mr_of_pcr
 from efi_services.types import Guid
 from shim.measure.model import Measured, Measurements
+from shim.measure.profiles import PROFILES
+from shim.trace.folder import open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,11 +141,10 @@ def two_ports() -> int:
     raise AssertionError("no two ports are free")
 
 
-@pytest.fixture
-def swtpm(tools: Tools, tmp_path: Path) -> Iterator[Tools]:
-    """Tools that talk to a TPM which has just started."""
-    tools.need("swtpm")
-    state = tmp_path / "state"
+@contextmanager
+def running_swtpm(folder: Path) -> Iterator[int]:
+    """Start a TPM, and say on which port; the next one is its control channel."""
+    state = folder / "state"
     state.mkdir()
     port = two_ports()
     command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state},mode=0600"]
@@ -152,9 +158,17 @@ def swtpm(tools: Tools, tmp_path: Path) -> Iterator[Tools]:
                         break
                 assert process.poll() is None, "swtpm ended"
                 process_wait(process)
-            yield tools.at(port)
+            yield port
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def swtpm(tools: Tools, tmp_path: Path) -> Iterator[Tools]:
+    """Tools that talk to a TPM which has just started."""
+    tools.need("swtpm")
+    with running_swtpm(tmp_path) as port:
+        yield tools.at(port)
 
 
 def process_wait(process: subprocess.Popen[bytes]) -> None:
@@ -162,6 +176,43 @@ def process_wait(process: subprocess.Popen[bytes]) -> None:
         process.wait(0.02)
     except subprocess.TimeoutExpired:
         return
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A run of a real kernel whose TPM is an swtpm that still has its PCRs, on *port*."""
+
+    folder: Path
+    port: int
+    kernel: Path
+    initrd: Path
+    cmdline: str
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def measured(self) -> Measured:
+        return PROFILES["firmware"].measure(open_run(self.run), {})
+
+
+@pytest.fixture(scope="module")
+def real_boot(need, kernel, tmp_path_factory) -> Iterator[Boot]:
+    """Debian's kernel, measured into an swtpm on a machine that is otherwise q35-tpm."""
+    need("swtpm")
+    payload = kernel("debian:trixie/cloud-amd64")
+    folder = tmp_path_factory.mktemp("boot")
+    with running_swtpm(folder) as port:
+        boot = Boot(folder, port, payload.path, folder / "initrd", "console=ttyS0 quiet")
+        boot.initrd.write_bytes(b"an initrd" * 1000)
+        about = tomllib.loads((files("shim") / "platforms" / "q35-tpm.toml").read_text("utf-8"))
+        about["tpm"] = {"swtpm": f"127.0.0.1:{port}"}
+        (folder / "platform.toml").write_text(tomli_w.dumps(about), "utf-8")
+        command = [sys.executable, "-c", "from shim.cli import main; main()", "run", payload.path, "--quiet"]
+        command += ["--platform", folder / "platform.toml", "--cmdline", boot.cmdline, "--initrd", boot.initrd]
+        subprocess.run([*command, "--trace", "calls", "--out", boot.run], check=True)
+        yield boot
 
 
 @pytest.fixture
