@@ -52,6 +52,10 @@ class EventType(IntEnum):
     TXT_EVTYPE_SLAUNCH_END = 0x504
 
 
+#: What brackets the events of an older kernel's dynamic launch.
+_MARKERS = (EventType.TXT_EVTYPE_SLAUNCH_START, EventType.TXT_EVTYPE_SLAUNCH_END)
+
+
 def type_name(number: int) -> str:
     """EV_… where the type has a name, its number in hexadecimal otherwise."""
     try:
@@ -71,7 +75,13 @@ class Event:
 
     @property
     def extends(self) -> bool:
-        """Whether it says that a register was extended: EV_NO_ACTION is for the reader only."""
+        """Whether it says that a register was extended: EV_NO_ACTION is for the reader only.
+
+        So are the markers of a dynamic launch, whose digests are zero; but whoever extends a digest under their types,
+        as HashLogExtendEvent lets a program do, has extended it.
+        """
+        if self.type in _MARKERS:
+            return any(map(any, self.digests.values()))
         return self.type != EventType.EV_NO_ACTION
 
 

@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm, by_label, digests
@@ -44,15 +44,6 @@ _LOADFLAGS, _SLAUNCH_FLAG = 0x211, 1 << 2
 _LAUNCH_PCR = 17
 
 
-@dataclass(frozen=True, slots=True)
-class _Marker(Event):
-    """An event that brackets others and extends nothing."""
-
-    @property
-    def extends(self) -> bool:
-        return False
-
-
 def build(run: RunFolder, given: Mapping[str, str]) -> Measured:
     """The events of the launch, on top of nothing: PCRs 17 to 22 begin anew."""
     layout = _one_of(given, "layout", slrt.LAYOUTS)
@@ -65,8 +56,8 @@ def build(run: RunFolder, given: Mapping[str, str]) -> Measured:
     walked = _walk(run, table, details, authorities)
     if _one_of(given, "markers", ("no", "yes")) == "yes":
         zeroes = {each: bytes(each.size) for each in BANKS}
-        walked.insert(0, _Marker(_LAUNCH_PCR, EventType.TXT_EVTYPE_SLAUNCH_START, zeroes, b""))
-        walked.append(_Marker(_LAUNCH_PCR, EventType.TXT_EVTYPE_SLAUNCH_END, zeroes, b""))
+        walked.insert(0, Event(_LAUNCH_PCR, EventType.TXT_EVTYPE_SLAUNCH_START, zeroes, b""))
+        walked.append(Event(_LAUNCH_PCR, EventType.TXT_EVTYPE_SLAUNCH_END, zeroes, b""))
     events = [*launched, *(replace(each, digests={bank: each.digests[bank] for bank in banks}) for each in walked)]
     unknown = frozenset() if "dce" in given else frozenset({details, authorities})
     payload = run.report.payload

@@ -1,8 +1,12 @@
 import struct
 
+import pytest
+
 from efi_services.guids import GLOBAL_VARIABLE
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event, EventType, image_load_event, tagged_event, type_name, variable_data
+from efi_services.tcg.log import decode, encode
+from efi_services.tcg.registers import replay
 
 SHA256 = Algorithm.SHA256
 
@@ -12,9 +16,22 @@ def test_types_have_names_or_numbers():
     assert type_name(0x402) == "0x402"
 
 
-def test_only_no_action_extends_nothing():
+def test_what_only_informs_extends_nothing():
     assert not Event(0, 3, {}, b"").extends
-    assert all(Event(0, each, {}, b"").extends for each in EventType if each != EventType.EV_NO_ACTION)
+    informs = {EventType.EV_NO_ACTION, 0x503, 0x504}
+    assert all(Event(0, each, {}, b"").extends == (each not in informs) for each in EventType)
+
+
+@pytest.mark.parametrize("kind", [0x503, 0x504])
+def test_markers_of_a_dynamic_launch_extend_nothing(kind):
+    assert not Event(17, kind, {Algorithm.SHA1: bytes(20)}, b"").extends
+    extended = Event(17, kind, {Algorithm.SHA1: bytes(20), Algorithm.SHA256: b"x" * 32}, b"")
+    assert extended.extends
+    log = decode(encode((extended, Event(17, kind, {}, b"")), (Algorithm.SHA1, Algorithm.SHA256)))
+    assert [each.extends for each in log.events] == [True, False]
+    assert replay(log.events, (Algorithm.SHA256,))[17] == {
+        Algorithm.SHA256: Algorithm.SHA256.extend(b"\xff" * 32, b"x" * 32)
+    }
 
 
 def test_the_tag_of_an_initrd_is_as_in_real_logs():
