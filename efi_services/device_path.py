@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 END = bytes((0x7F, 0xFF, 4, 0))
 
 
+def pci(root: int, device: int, function: int) -> bytes:
+    """A PCI device behind the host bridge *root*: ACPI and Hardware/PCI nodes (sections 10.3.3 and 10.3.2.1)."""
+    return struct.pack("<BBHII", 2, 1, 12, 0x0A0341D0, root) + struct.pack("<BBHBB", 1, 1, 6, function, device)
+
+
+def sata(port: int) -> bytes:
+    """A Messaging/SATA node (section 10.3.4.6) of a disk without a port multiplier."""
+    return struct.pack("<BBHHHH", 3, 18, 10, port, 0xFFFF, 0)
+
+
 def vendor_media(guid: Guid) -> bytes:
     """A Media/Vendor node (section 10.3.5.3)."""
     return struct.pack("<BBH", 4, 3, 20) + guid.bytes_le

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from efi_services.boot.images import run_image
 from efi_services.configuration import ConfigurationTables
 from efi_services.console import Console
 from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
+from efi_services.disks import Disks
 from efi_services.dispatch import Dispatcher, Gate, RunEnds
 from efi_services.events import EventQueue
-from efi_services.handles import HandleDatabase
+from efi_services.handles import HANDLE_BYTES, HandleDatabase
 from efi_services.images import Images
 from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
 from efi_services.pool import Pool
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         Authenticode,
         Clock,
         Cpu,
+        Disk,
         Entropy,
         ImageReader,
         Memory,
@@ -56,8 +59,6 @@ if TYPE_CHECKING:
 
 #: Distance between gates in bytes; each holds a return instruction.
 GATE_STEP = 16
-#: Guest memory that a handle or an event takes: what it costs a real firmware, and at least what it costs the host.
-HANDLE_BYTES = 512
 #: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
 #: without them.
 _MEASURING = (guids.TCG2, guids.CC_MEASUREMENT)
@@ -78,6 +79,7 @@ class Ports:
     observer: Observer
     authenticode: Authenticode | None = None
     tpm: TpmTransport | None = None
+    disks: tuple[Disk, ...] = ()
 
 
 class Firmware:
@@ -124,6 +126,7 @@ class Firmware:
         #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
         self.security2 = 0
         self._offer_protocols(ports.entropy, initrd)
+        self.disks = Disks(self, ports.disks)
         self._offer_configuration()
 
     # What services share.
@@ -177,8 +180,11 @@ class Firmware:
             self.events.signal(event)
         return handle
 
-    def publish(self, instance: Any) -> int:
-        """Lay a protocol instance's interface structure out in guest memory; gives its address."""
+    def publish(self, instance: Any, name: str = "", room: int = 0) -> int:
+        """Lay a protocol instance's interface structure out in guest memory; gives its address.
+
+        It is called *name* there, and takes *room* bytes at least.
+        """
         declared: ProtocolType = instance.protocol
         self.protocol_classes[declared.name] = type(instance)
         data = b""
@@ -191,9 +197,15 @@ class Firmware:
             else:
                 data = data.ljust(-(-len(data) // self.abi.pointer_bytes) * self.abi.pointer_bytes, b"\0")
                 data += self.abi.pack(self._gate_of[id(slot)])
-        address = self.store(data, MemoryType.BootServicesData, declared.name)
+        address = self.store(data.ljust(room, b"\0"), MemoryType.BootServicesData, name or declared.name)
         self.interfaces[address] = instance
         return address
+
+    def withdraw(self, address: int) -> None:
+        """Take a published interface back; what the guest has freed already, against all rules, stays free."""
+        self.interfaces.pop(address, None)
+        with suppress(EfiError):
+            self.discard(address)
 
     def guid_at(self, guid: Guid) -> int:
         """The address of a copy of *guid* that lives as long as boot services."""

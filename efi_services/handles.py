@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from efi_services.types import Guid
 
+#: Guest memory that a handle, an event or an open file takes: what it costs a real firmware, and at least what it
+#: costs the host.
+HANDLE_BYTES = 512
 BY_HANDLE_PROTOCOL = 0x01
 GET_PROTOCOL = 0x02
 TEST_PROTOCOL = 0x04

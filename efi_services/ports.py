@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from efi_services.dispatch import Call
     from efi_services.tcg.measurer import Extension
@@ -164,6 +165,60 @@ class Authenticode(Protocol):
 
     def digest(self, image: bytes, algorithm: str) -> bytes:
         """The Authenticode digest of a PE file by an algorithm such as sha256; raises ValueError where it is none."""
+
+
+class DiskError(Exception):
+    """A disk can't be read, or what is on it makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileNode:
+    """A file or a directory of a tree: *size* in bytes, *attributes* as EFI_FILE_INFO has them.
+
+    *place* is the tree's own: where it finds the node again.
+    """
+
+    name: str
+    size: int
+    place: Hashable
+    directory: bool = False
+    attributes: int = 0
+    short_name: str = ""
+    modified: datetime = datetime(1980, 1, 1)  # noqa: DTZ001 - FAT knows no time zones
+
+
+class FileTree(Protocol):
+    """Files that can be read, and nothing else: a FAT volume, or a folder of the host. Sizes are bytes."""
+
+    @property
+    def label(self) -> str:
+        """The volume's label."""
+
+    @property
+    def size(self) -> int:
+        """How large the volume is."""
+
+    @property
+    def block_size(self) -> int:
+        """The unit in which it gives room to files."""
+
+    @property
+    def root(self) -> FileNode:
+        """The root directory."""
+
+    def children(self, directory: FileNode) -> Sequence[FileNode]:
+        """What a directory holds, without `.` and `..`; raises DiskError."""
+
+    def read(self, file: FileNode, offset: int, size: int) -> bytes:
+        """Up to *size* bytes of a file, fewer at its end; raises DiskError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of the machine: the device path of where it is attached, without an end node, and what is on it."""
+
+    path: bytes
+    tree: FileTree
 
 
 class TpmTransport(Protocol):

@@ -177,9 +177,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolType:
-    """A protocol: its GUID, its name, and the slots of its interface structure in order."""
+    """A protocol: its GUID, its name, and the slots of its interface structure in order.
 
-    guid: Guid
+    An interface that is never on a handle has no GUID.
+    """
+
+    guid: Guid | None
     name: str
     spec: str
     slots: tuple[Service | Member, ...]
@@ -189,19 +192,20 @@ class ProtocolType:
 PROTOCOLS: dict[str, ProtocolType] = {}
 
 
-def protocol(guid: str, name: str, spec: str) -> Callable[[type[R]], type[R]]:
+def protocol(guid: str | None, name: str, spec: str) -> Callable[[type[R]], type[R]]:
     """Declare a protocol: a class whose methods and members stand in slot order."""
 
     def declare(cls: type[R]) -> type[R]:
+        known = None if guid is None else Guid(guid)
         slots: list[Service | Member] = []
         for attribute in vars(cls).values():
             declared = getattr(attribute, "service", attribute)
             if isinstance(declared, Service):
-                declared.protocol, declared.guid = name, Guid(guid)
+                declared.protocol, declared.guid = name, known
                 slots.append(declared)
             elif isinstance(declared, Member):
                 slots.append(declared)
-        made = ProtocolType(Guid(guid), name, spec, tuple(slots), inspect.getdoc(cls) or "")
+        made = ProtocolType(known, name, spec, tuple(slots), inspect.getdoc(cls) or "")
         PROTOCOLS[name] = made
         cls.protocol = made  # type: ignore[attr-defined]
         return cls

@@ -22,6 +22,10 @@ COVERED = {
         "an interface; these and AArch64's implement it",
     ),
     "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
+    "efi_services/file_info.py": (
+        "tests/efi_services/protocols/test_file.py",
+        "structures that the file protocol gives",
+    ),
     "efi_services/platform.py": ("tests/shim/session/test_build.py", "data without behaviour; this fills it"),
     "efi_services/ports.py": ("tests/efi_services/conftest.py", "interfaces; this implements all of them"),
     "payloads/apt.py": ("tests/payloads/test_fetch.py", "apt is there to fetch"),

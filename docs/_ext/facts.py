@@ -103,7 +103,8 @@ def service_tables() -> str:
         if where in PROTOCOLS:
             declared = PROTOCOLS[where]
             spec = f"UEFI 2.10, section {declared.spec}" if declared.spec[0].isdigit() else declared.spec
-            parts.append(f"{_first(declared.doc)}\n\nGUID `{declared.guid}`, {spec}.")
+            known = f"GUID `{declared.guid}`" if declared.guid else "No GUID, since it is never on a handle"
+            parts.append(f"{_first(declared.doc)}\n\n{known}, {spec}.")
         parts.append(f"{done} of {len(slots)} slots are implemented.")
         lines = []
         for each in slots:

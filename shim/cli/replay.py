@@ -18,11 +18,15 @@ def replay(
     ] = None,
     payload: Annotated[Path | None, typer.Option(help="The run's payload, if it is not in the cache.")] = None,
     initrd: Annotated[Path | None, typer.Option(help="The run's initrd.")] = None,
+    disk: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE|FOLDER", help="Each of the run's disks, in the same order.")
+    ] = None,
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
     """Do a run again, compare it with what was recorded, and store its accesses row by row in its folder."""
     from shim.cli.places import read_initrd
+    from shim.disks.attached import settings_of
     from shim.replay import find_initrd, find_payload
     from shim.replay import replay as do_again
     from shim.report.live import Live
@@ -36,7 +40,7 @@ def replay(
     data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
     live = Live(quiet=quiet)
     with live:
-        done = do_again(folder, program, data, between, max_seconds, live.progress)
+        done = do_again(folder, program, data, between, max_seconds, live.progress, tuple(map(settings_of, disk or [])))
     if done.differs:
         raise DiffersError(f"{run}: the replay was another run: {'; '.join(done.differs)}")
     live.say(f"The same run. {done.rows:,} accesses are in {run / 'accesses'}.")

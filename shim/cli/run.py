@@ -31,6 +31,12 @@ def run(
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
     max_blocks: Annotated[int, typer.Option(min=1, max=(1 << 62), help="Budget in basic blocks.")] = 1 << 36,
     memory: Annotated[str | None, typer.Option(help="Guest RAM instead of the platform's, such as 2G.")] = None,
+    disk: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="Attach a disk: an image, or a folder as the files on one. Read only."
+        ),
+    ] = None,
     dump_ram: Annotated[bool, typer.Option("--dump-ram", help="Keep RAM as it is at the end.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/<payload>-<n>.")] = None,
     keep_accesses: Annotated[
@@ -44,6 +50,7 @@ def run(
     """Run a payload to its kernel entry, or its end, and write a run folder."""
     from shim.cli.places import find_payload, new_run_folder, read_initrd
     from shim.config.platform import DEFAULT_PLATFORMS, load_platform, parse_size
+    from shim.disks.attached import settings_of
     from shim.report.live import Live
 
     for given, name in (
@@ -66,6 +73,7 @@ def run(
     machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value, "q35"))
     if size is not None:
         machine = machine.with_memory(size)
+    machine = machine.with_disks([*machine.disk, *map(settings_of, disk or [])])
     data = read_initrd(initrd) if initrd is not None else None
 
     from shim.engine import engine_info

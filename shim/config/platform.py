@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from uuid import UUID
 
 import tomli_w
@@ -31,11 +31,15 @@ from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
 from shim.errors import UnreadableError, UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: The largest guest memory: what one page table level of the firmware's map covers.
 MAX_MEMORY = 512 << 30
 MIN_MEMORY = 16 << 20
 MAX_BLOB = 64 << 20
+MAX_DISKS = 16
 
 #: The CPU models of each machine, the one that is meant where none is named first.
 CPU_MODELS = {
@@ -293,6 +297,33 @@ class ConfidentialComputing(Model):
         return self.algorithm or {"tdx": "sha384", "cca": "sha256"}[self.kind]
 
 
+class DiskSettings(Model):
+    """A disk of the guest, which is read only: an *image* file of a whole disk, or a *folder*, as the files on one.
+
+    The platform of a run has *kind* and *sha256* in their place, which say what was there.
+    """
+
+    image: str | None = None
+    folder: str | None = None
+    kind: Literal["image", "folder"] | None = None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        known = self.kind is not None and self.sha256 is not None
+        if (self.image is not None) + (self.folder is not None) + known != 1 or (self.kind is None) != (
+            self.sha256 is None
+        ):
+            raise ValueError("give either image or folder")
+        return self
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is on the host, where that is known."""
+        where = self.image or self.folder
+        return None if where is None else Path(where)
+
+
 def _is_here(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
@@ -315,6 +346,7 @@ class Platform(Model):
     smbios: Blob | None = None
     tpm: Tpm | None = None
     cc: ConfidentialComputing | None = None
+    disk: tuple[DiskSettings, ...] = Field(default=(), max_length=MAX_DISKS)
 
     @model_validator(mode="before")
     @classmethod
@@ -345,6 +377,13 @@ class Platform(Model):
     def with_memory(self, size: int) -> Platform:
         """The same machine with another amount of RAM."""
         return self.model_copy(update={"memory": self.memory.model_copy(update={"size": size})})
+
+    def with_disks(self, disks: Iterable[DiskSettings]) -> Platform:
+        """The same machine with other disks; raises UsageError for too many."""
+        given = tuple(disks)
+        if len(given) > MAX_DISKS:
+            raise UsageError(f"{len(given)} disks; {MAX_DISKS} are the most")
+        return self.model_copy(update={"disk": given})
 
 
 def ready_platforms() -> tuple[str, ...]:
@@ -387,11 +426,14 @@ def _parse(text: str, name: str, folder: Path | None) -> Platform:
 
 
 def _fill_in(data: dict[str, object], folder: Path | None) -> None:
-    """Put the content of files where the platform names them, so that nothing of it lies elsewhere."""
+    """Put the content of files where the platform names them, so that nothing of it lies elsewhere but disks."""
     for value in data.values():
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):
                 continue
+            for kind in ("image", "folder"):
+                if folder is not None and isinstance(each.get(kind), str):
+                    each[kind] = str(folder / each[kind])
             if isinstance(each.get("file"), str) and "data" not in each and folder is not None:
                 each["data"] = _read(folder / each.pop("file"), MAX_BLOB).hex()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payloads import Payload
+    from shim.config.platform import DiskSettings
     from shim.config.run import RunReport
     from shim.trace.folder import RunFolder
 
@@ -44,6 +45,7 @@ def replay(
     calls: Calls = (None, None),
     max_seconds: float = 300.0,
     progress: Callable[[Progress], None] = lambda _progress: None,
+    disks: tuple[DiskSettings, ...] = (),
 ) -> Replayed:
     """Do *run* again and store the rows of its accesses, or of those between two calls, in its folder.
 
@@ -54,6 +56,9 @@ def replay(
     if was.accesses.level != "exact":
         raise UsageError(f"{run.path}: made with --trace calls; there is no digest of its accesses to compare with")
     platform = load_platform(str(run.path / "platform.toml"))
+    if len(disks) != len(platform.disk):
+        raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
+    platform = platform.with_disks(disks)
     cut = not was.engine.deterministic
     request = Request(
         payload,

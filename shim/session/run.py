@@ -18,6 +18,7 @@ from efi_services.platform import PlatformError
 from efi_services.ports import Access
 from efi_services.status import EfiError
 from shim.config import run as report
+from shim.disks.attached import Attached
 from shim.engine import engine_info
 from shim.errors import NotRunnableError, UsageError
 from shim.handoff import pieces as handed
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from efi_services.abi import Abi
     from payloads import Payload
     from shim.config.platform import Platform
     from shim.trace.accesses import Recorder
@@ -100,13 +102,25 @@ class Session:
         self._emulation_s = 0.0
         #: The run was ended by the host's clock or its user, at a moment that no other run will hit.
         self._host_decided = False
+        self._swtpm: Swtpm | None = None
         self._interrupted = False
         check(request)
         abi = ABIS[request.payload.machine.value]
+        self._disks = Attached(request.platform)
+        try:
+            self._switch_on(abi, show)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _switch_on(self, abi: Abi, show: Callable[[str], None]) -> None:
+        request, folder = self._request, self._folder
         layout, platform = build(request.platform)
         # A folder with it and without run.json is of a run that has not come to its end.
-        write_whole(folder / "platform.toml", request.platform.toml)
+        write_whole(folder / "platform.toml", self._disks.platform.toml)
         self._watcher = Watcher(folder, show)
+        for each in self._disks.left_out:
+            self._watcher.finding("disk-file-left-out", each)
         self._machine = machine = Machine(layout, request.platform.cpu, request.seed)
         tpm = request.platform.tpm
         self._swtpm = Swtpm(tpm.swtpm) if tpm is not None and tpm.swtpm is not None else None
@@ -120,6 +134,7 @@ class Session:
             self._watcher,
             PeDigests(),
             self._swtpm,
+            self._disks.ports,
         )
         self._recorder: Recorder | None = self._record() if request.trace == "exact" else None
         for start, end, memory_type, name in layout.own_regions:
@@ -129,10 +144,8 @@ class Session:
             self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
             stack = self._firmware.allocate_stack()
         except EfiError as error:
-            self._leave_tpm()
             raise NotRunnableError(self._why_not(error)) from None
         except PlatformError as error:
-            self._leave_tpm()
             raise UsageError(f"platform {request.platform.name}: {error}") from None
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
@@ -151,7 +164,7 @@ class Session:
                     self._watcher.region_named(address, name)
             measurements.save(self._folder, self._firmware.measurer)
         finally:
-            self._leave_tpm()
+            self._let_go()
             self._firmware.dispatcher.abandon()
             code = list(self._code())
             try:
@@ -177,7 +190,9 @@ class Session:
         write_whole(self._folder / "run.json", made.to_json())
         return made
 
-    def _leave_tpm(self) -> None:
+    def _let_go(self) -> None:
+        """Leave what is the host's: a TPM, the disks."""
+        self._disks.close()
         if self._swtpm is not None:
             self._swtpm.close()
 
@@ -311,7 +326,7 @@ class Session:
                 version=payload.version,
                 size=payload.size,
             ),
-            platform=report.PlatformInfo(name=request.platform.name, sha256=request.platform.sha256),
+            platform=report.PlatformInfo(name=request.platform.name, sha256=self._disks.platform.sha256),
             inputs=report.InputInfo(
                 cmdline=request.cmdline,
                 initrd_sha256=None if request.initrd is None else hashlib.sha256(request.initrd).hexdigest(),

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from efi_services.abi import X86_64, Abi
+from efi_services.device_path import pci
 from efi_services.firmware import Firmware, Ports
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
 from efi_services.platform import Measuring, Platform
-from efi_services.ports import Access, MemoryFault, Segment
+from efi_services.ports import Access, Disk, DiskError, FileNode, MemoryFault, Segment
 from efi_services.status import EfiError
 from efi_services.tcg.algorithms import Algorithm
 
@@ -78,6 +79,11 @@ PROTOCOLS = {
     "EFI_TCG2_PROTOCOL": (
         "GetCapability", "GetEventLog", "HashLogExtendEvent", "SubmitCommand", "GetActivePcrBanks", "SetActivePcrBanks",
         "GetResultOfSetActivePcrBanks",
+    ),
+    "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": ("Revision", "OpenVolume"),
+    "EFI_FILE_PROTOCOL": (
+        "Revision", "Open", "Close", "Delete", "Read", "Write", "GetPosition", "SetPosition", "GetInfo", "SetInfo",
+        "Flush", "OpenEx", "ReadEx", "WriteEx", "FlushEx",
     ),
     "EFI_CC_MEASUREMENT_PROTOCOL": ("GetCapability", "GetEventLog", "HashLogExtendEvent", "MapPcrToMrIndex"),
 }  # fmt: skip
@@ -223,6 +229,43 @@ class FakeAuthenticode:
         if not image.startswith(b"MZ"):
             raise ValueError("it is no image")
         return hashlib.new(algorithm, image[2:]).digest()
+
+
+class FakeTree:
+    """Files by their paths; what ends with a separator is a directory. *broken* are those that can't be read."""
+
+    label, size, block_size = "FAKE", 1 << 20, 512
+    root = FileNode("", 0, "", directory=True)
+
+    def __init__(self, files, broken=()):
+        self.files, self.broken = files, broken
+
+    def children(self, directory):
+        if directory.place in self.broken:
+            raise DiskError(f"{directory.place} can't be listed")
+        start = f"{directory.place}\\" if directory.place else ""
+        names = {each[len(start) :].partition("\\")[0] for each in self.files if each.startswith(start)}
+        return [self._node(start + name) for name in sorted(names) if name]
+
+    def _node(self, path):
+        name = path.rpartition("\\")[2]
+        if path not in self.files:
+            return FileNode(name, 0, path, directory=True)
+        short = name.upper()[:6] + "~1" if len(name) > 12 else ""
+        return FileNode(name, len(self.files[path]), path, attributes=0x20, short_name=short)
+
+    def read(self, file, offset, size):
+        if file.place in self.broken:
+            raise DiskError(f"{file.place} can't be read")
+        return self.files[file.place][offset : offset + size]
+
+
+FILES = {
+    "EFI\\BOOT\\BOOTX64.EFI": b"MZboot",
+    "EFI\\Linux\\a rather long name.efi": b"MZlinux",
+    "initrd.img": bytes(range(256)) * 20,
+    "empty": b"",
+}
 
 
 class FakeObserver:
@@ -469,8 +512,11 @@ class Guest:
         return self.u64(at)
 
 
-def make(initrd=None, transport=None, **platform):
-    """A guest on a machine that was just switched on; *transport* is where its TPM is, if not our model."""
+def make(initrd=None, transport=None, trees=(), **platform):
+    """A guest on a machine that was just switched on; *transport* is where its TPM is, if not our model.
+
+    *trees* are the files on its disks.
+    """
     ranges = (
         Range(BASE, SCRATCH_END, MemoryType.ReservedMemoryType, RAM),
         Range(SCRATCH_END, BASE + SIZE, MemoryType.ConventionalMemory, RAM),
@@ -485,7 +531,8 @@ def make(initrd=None, transport=None, **platform):
         "observer": FakeObserver(),
         "authenticode": FakeAuthenticode(),
     }
-    ports = Ports(**parts, tpm=transport)
+    disks = tuple(Disk(pci(0, 3 + i, 0), tree) for i, tree in enumerate(trees))
+    ports = Ports(**parts, tpm=transport, disks=disks)
     firmware = Firmware(X86_64, Platform("test", **{"ranges": ranges, **platform}), ports, initrd)
     return Guest(firmware, **parts)
 
@@ -550,4 +597,4 @@ def specification():
 @pytest.fixture(scope="session")
 def fakes():
     """The fakes by themselves."""
-    return SimpleNamespace(Memory=FakeMemory, Clock=FakeClock, Mmu=FakeMmu, Cpu=FakeCpu)
+    return SimpleNamespace(Memory=FakeMemory, Clock=FakeClock, Mmu=FakeMmu, Cpu=FakeCpu, Tree=FakeTree, files=FILES)

@@ -23,10 +23,14 @@ GUIDS = {
     "EFI_SECURITY_ARCH_PROTOCOL": "a46423e3-4617-49f1-b9ff-d1bfa9115839",
     "EFI_SECURITY2_ARCH_PROTOCOL": "94ab2f58-1438-4ef1-9152-18941a3a0e68",
     "EFI_TCG2_PROTOCOL": "607f766c-7455-42be-930b-e4d76db2720f",
+    "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": "964e5b22-6459-11d2-8e39-00a0c969723b",
+    # Never on a handle.
+    "EFI_FILE_PROTOCOL": "None",
     "EFI_CC_MEASUREMENT_PROTOCOL": "96751a3d-72f4-41a6-a794-ed5d0e67ae6b",
 }
 
 #: How many arguments each function has in UEFI 2.10, `This` not counted; the two variadic ones have the list as one.
+#: A name that several protocols have may be the protocol's.
 ARGUMENTS = {
     "RaiseTPL": 1, "RestoreTPL": 1, "AllocatePages": 4, "FreePages": 2, "GetMemoryMap": 5, "AllocatePool": 3,
     "FreePool": 1, "CreateEvent": 5, "SetTimer": 3, "WaitForEvent": 3, "SignalEvent": 1, "CloseEvent": 1,
@@ -43,8 +47,10 @@ ARGUMENTS = {
     "SetMode": 1, "SetAttribute": 1, "ClearScreen": 0, "SetCursorPosition": 2, "EnableCursor": 1, "LoadFile": 4,
     "GetInfo": 2, "GetRNG": 3, "GetMemoryAttributes": 3, "SetMemoryAttributes": 3, "ClearMemoryAttributes": 3,
     "GetCapability": 1, "GetEventLog": 4, "HashLogExtendEvent": 4, "SubmitCommand": 4, "GetActivePcrBanks": 1,
-    "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2,
     "FileAuthenticationState": 2, "FileAuthentication": 4,
+    "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2, "OpenVolume": 1, "Open": 4,
+    "Close": 0, "Delete": 0, "Read": 2, "Write": 2, "GetPosition": 1, "SetPosition": 1, "SetInfo": 3, "Flush": 0,
+    "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1, "EFI_FILE_PROTOCOL.GetInfo": 3,
 }  # fmt: skip
 
 
@@ -92,7 +98,7 @@ def test_a_declaration_names_its_section(each):
 def test_a_declaration_says_what_it_does_and_with_what(each):
     assert each.doc.endswith(".")
     assert each.returns in ("status", "value", "nothing")
-    assert len(each.parameters) == ARGUMENTS[each.name]
+    assert len(each.parameters) == ARGUMENTS.get(f"{each.protocol}.{each.name}", ARGUMENTS.get(each.name))
     for parameter in each.parameters:
         assert parameter.role in ROLES
         # A string, a path, a buffer and a list are what they are; everything else has a codec of the vocabulary.

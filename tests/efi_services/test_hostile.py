@@ -29,6 +29,7 @@ HANDLES = ["payload", "driver", "handle", "event", "timer", "notify", "polled", 
 PLACES = [
     *HANDLES, "pool", "pages", "system", "boot", "first", "last", "behind", "text", "guid", "path", "number", "gate",
     "function", "interface", "image", "events", "array",
+    "file",
 ]  # fmt: skip
 
 
@@ -99,6 +100,7 @@ class Places:
             "last": end - 8,
             "behind": end,
             "text": guest.put("SecureBoot"),
+            "file": guest.put("initrd.img"),
             "guid": guid,
             "path": guest.put(b"\4\4\6\0a\0\x7f\xff\4\0"),
             "number": guest.put(64),
@@ -120,6 +122,16 @@ class Places:
             return self.known[given[0]] + given[1] & LAST
         return self.known[given]
 
+    def interface(self, protocol):
+        """An instance of the protocol; of a file, the root is opened where none is open."""
+        interfaces = self.guest.firmware.interfaces
+        mine = next((at for at, each in interfaces.items() if each.protocol.name == protocol), None)
+        if mine is not None:
+            return mine
+        volume = "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL"
+        assert self.guest.method(volume, "OpenVolume", self.interface(volume), self.known["number"]) == 0
+        return self.interface(protocol)
+
     def call(self, service, given):
         """Make the call; only the end of the run may come out. Gives whether it has ended."""
         guest = self.guest
@@ -127,8 +139,7 @@ class Places:
         began = time.process_time()
         try:
             if service.protocol:
-                mine = (at for at, each in guest.firmware.interfaces.items() if each.protocol.name == service.protocol)
-                guest.method(service.protocol, service.name, next(mine), *arguments)
+                guest.method(service.protocol, service.name, self.interface(service.protocol), *arguments)
             else:
                 guest.call(service.name, *arguments)
         except RunEnds:
@@ -150,20 +161,26 @@ def play(places, service, given):
         raise
 
 
+@pytest.fixture
+def machine(measuring, fakes):
+    """A platform that has all there is."""
+    return {"initrd": b"initrd", "trees": [fakes.Tree(fakes.files)], **measuring}
+
+
 @pytest.mark.parametrize("service", [*SERVICES, *METHODS], ids=lambda each: each.name)
-def test_any_arguments(power_on, specification, measuring, service):
+def test_any_arguments(power_on, specification, machine, service):
     malice, places, left = Malice(service.name), None, 0
     for _ in range(100):
         if not left:
-            places, left = Places(power_on(initrd=b"initrd", **measuring), specification), 25
+            places, left = Places(power_on(**machine), specification), 25
         left -= 1
         if play(places, service, malice.arguments(service)):
             left = 0
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_sequence_of_calls(power_on, specification, measuring, seed):
-    malice, places = Malice(seed), Places(power_on(initrd=b"initrd", **measuring), specification)
+def test_any_sequence_of_calls(power_on, specification, machine, seed):
+    malice, places = Malice(seed), Places(power_on(**machine), specification)
     for _ in range(60):
         service = malice.random.choice([each for each in (*SERVICES, *METHODS) if each.name not in ENDS])
         if play(places, service, malice.arguments(service)):
