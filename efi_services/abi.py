@@ -88,7 +88,23 @@ AARCH64 = Abi(
     return_instruction=b"\xc0\x03\x5f\xd6",
 )
 
-ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64)}
+#: LP64D of the RISC-V ELF psABI.
+RISCV64 = Abi(
+    name="riscv64",
+    pointer_bytes=8,
+    argument_registers=("a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7"),
+    result="a0",
+    pc="pc",
+    sp="sp",
+    link="ra",
+    stack_arguments=0,
+    shadow=0,
+    stack_alignment=16,
+    preserved=("gp", "tp", *(f"s{i}" for i in range(12)), *(f"fs{i}" for i in range(12))),
+    return_instruction=b"\x67\x80\x00\x00",
+)
+
+ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64, RISCV64)}
 
 
 @dataclass(frozen=True, slots=True)

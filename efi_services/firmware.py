@@ -23,6 +23,7 @@ from efi_services.ports import Access, MemoryFault
 from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
+from efi_services.protocols.riscv_boot import RiscvBoot
 from efi_services.protocols.rng import Rng
 from efi_services.protocols.security import Security
 from efi_services.protocols.security2 import Security2
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 GATE_STEP = 16
 #: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
 #: without them.
-_MEASURING = (guids.TCG2, guids.CC_MEASUREMENT)
+_NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT)
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
 
@@ -321,7 +322,7 @@ class Firmware:
     def _build_gates(self) -> None:
         boot: list[tuple[Service, str]] = [(each, "boot") for each in tables.BOOT_SERVICES if each is not None]
         # In an order that doesn't depend on which module was imported first.
-        for declared in sorted(PROTOCOLS.values(), key=lambda each: (each.guid in _MEASURING, each.name)):
+        for declared in sorted(PROTOCOLS.values(), key=lambda each: (each.guid in _NOT_EVERYWHERE, each.name)):
             boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
         runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
         self._gate_ranges = (
@@ -373,6 +374,8 @@ class Firmware:
             self._offer(MemoryAttribute(self.mmu))
         self._offer(Security())
         self.security2 = self._offer(Security2(self.image_policy))[1]
+        if self.platform.boot_hart_protocol and self.abi.name == "riscv64":
+            self._offer(RiscvBoot())
         tcg2 = offer_tcg2(self.abi, self.memory, self.measurer)
         if tcg2 is not None:
             self._offer(tcg2)

@@ -62,6 +62,7 @@ class Platform:
     smbios: bytes = b""
     rng: bool = True
     memory_attribute: bool = True
+    boot_hart_protocol: bool = True
     console: bool = True
     tpm: Measuring | None = None
     cc: Measuring | None = None

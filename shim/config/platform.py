@@ -45,9 +45,10 @@ MAX_DISKS = 16
 CPU_MODELS = {
     "x86_64": ("westmere", "nehalem", "sandybridge"),
     "aarch64": ("cortex-a57", "cortex-a53", "cortex-a72"),
+    "riscv64": ("rv64", "sifive-u54"),
 }
 #: The platform of a payload for a machine, where none is asked for.
-DEFAULT_PLATFORMS = {"x86_64": "q35", "aarch64": "virt-arm64"}
+DEFAULT_PLATFORMS = {"x86_64": "q35", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}
 
 
 def parse_size(text: object) -> int:
@@ -119,7 +120,7 @@ class Memory(Model):
 class FirmwareSettings(Model):
     """What the firmware says of itself, and which protocols it offers.
 
-    *start_time* is what GetTime says at power-on.
+    *start_time* is what GetTime says at power-on. *boot_hart_protocol* counts on riscv64 only.
     """
 
     vendor: str = Field(default="efi-shim", max_length=200)
@@ -129,6 +130,7 @@ class FirmwareSettings(Model):
     console: bool = True
     rng: bool = True
     memory_attribute: bool = True
+    boot_hart_protocol: bool = True
     runtime_services: int = Field(default=0x3FFF, ge=0, le=0x3FFF)
 
 
@@ -335,8 +337,10 @@ class Platform(Model):
     """A machine and its firmware."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    machine: Literal["x86_64", "aarch64"] = "x86_64"
-    cpu: Literal["nehalem", "westmere", "sandybridge", "cortex-a53", "cortex-a57", "cortex-a72"] = "westmere"
+    machine: Literal["x86_64", "aarch64", "riscv64"] = "x86_64"
+    cpu: Literal[
+        "nehalem", "westmere", "sandybridge", "cortex-a53", "cortex-a57", "cortex-a72", "rv64", "sifive-u54"
+    ] = "westmere"
     memory: Memory = Memory()
     firmware: FirmwareSettings = FirmwareSettings()
     secure_boot: SecureBoot = SecureBoot()

@@ -126,6 +126,22 @@ class Engine:
             context, at + 8
         ).value
 
+    def bad_address(self) -> int:
+        """The address of the RISC-V exception that was raised last; STVAL has it only when the CPU takes it."""
+        return ctypes.c_uint64.from_buffer_copy(bytes(self._uc.context_save()), _bad_address_field()).value
+
+    def answer_counters(self, numbers: tuple[int, ...], callback: int) -> None:
+        """Let the native function at address *callback* answer reads of RISC-V CSRs: of CPU, number, where to put it.
+
+        Unicorn has no hook for it: cycles would be the host's, and there would be no time. What it has is a table of
+        functions, for all engines of the process.
+        """
+        for number in numbers:
+            functions = _CsrFunctions()
+            uclib.riscv_get_csr_ops_riscv64(number, ctypes.byref(functions))
+            functions.read = callback
+            uclib.riscv_set_csr_ops_riscv64(number, ctypes.byref(functions))
+
     def flush_tlb(self) -> None:
         """Forget address translations: the page tables have changed."""
         self._uc.ctl(unicorn.UC_CTL_TLB_FLUSH, unicorn.UC_CTL_IO_WRITE)
@@ -240,6 +256,14 @@ class _Batch:
         return [low | high << 64 if high else low for low, high in zip(values[::2], values[1::2], strict=True)]
 
 
+class _CsrFunctions(ctypes.Structure):
+    """Unicorn's riscv_csr_operations."""
+
+    read: int | None
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("predicate", "read", "write", "modify"))
+
+
 _NO_EXCEPTION = -1
 _GENERAL_PROTECTION = 13
 
@@ -282,6 +306,26 @@ def _syndrome_field() -> int:
         uc.emu_start(0, 4096)
     words = memoryview(bytes(uc.context_save())).cast("I")
     (found,) = (4 * i for i, word in enumerate(words) if word == 0x5600_0000 | number)
+    return found
+
+
+@cache
+def _bad_address_field() -> int:
+    """Where a saved RISC-V context has the address of an exception.
+
+    Unicorn has no register for it. A fetch from an address of our choice, by empty page tables, shows the place.
+    """
+    address = 0x4567_8000
+    uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV64)
+    uc.mem_map(0, 4096)
+    uc.hook_add(unicorn.UC_HOOK_INTR, lambda uc, _number, _data: uc.emu_stop())
+    uc.reg_write(unicorn.riscv_const.UC_RISCV_REG_PRIV, 1)
+    uc.reg_write(unicorn.riscv_const.UC_RISCV_REG_SATP, 9 << 60)
+    with suppress(unicorn.UcError):
+        uc.emu_start(address, 0)
+    uc.reg_write(unicorn.riscv_const.UC_RISCV_REG_PC, 0)
+    words = memoryview(bytes(uc.context_save())).cast("Q")
+    (found,) = (8 * i for i, word in enumerate(words) if word == address)
     return found
 
 

@@ -1,4 +1,4 @@
-"""A device tree as a kernel finds it (Devicetree Specification 0.4, chapter 5): what its /chosen says.
+"""A device tree as a kernel finds it (Devicetree Specification 0.4, chapter 5): where it is, and what /chosen says.
 
 Read by hand: what a guest leaves behind need not be a tree, and the bindings of libfdt crash over some that aren't.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.ports import MemoryFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from shim.machine.ram import Ram
 
@@ -21,6 +21,34 @@ _NODE, _END_NODE, _PROPERTY, _NOTHING = 1, 2, 3, 4
 _CHOSEN_DEPTH = 2
 #: More than any kernel's tree has: depth, properties of one node, bytes of a name, and of a value that is not text.
 _MOST_DEPTH, _MOST_PROPERTIES, _MOST_NAME, _MOST_BYTES = 64, 256, 256, 256
+
+
+def found(ram: Ram, address: int) -> dict[str, Any] | None:
+    """What a hand-off's state has of the tree at *address*."""
+    tree = whole(ram, address)
+    told = None if tree is None else chosen(tree)
+    if tree is None or told is None:
+        return None
+    return {"address": address, "size": len(tree), "chosen": told}
+
+
+def places(state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Addresses of what the tree tells of, and of the initrd, of which it doesn't tell."""
+    tree = state.get("device_tree")
+    if tree is not None:
+        yield tree["address"], "device tree"
+        memory_map = tree["chosen"].get("linux,uefi-mmap-start")
+        if isinstance(memory_map, int):
+            yield memory_map, "memory map"
+    if state.get("initrd") is not None:
+        yield state["initrd"]["address"], "initrd"
+
+
+def files(state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:
+    """The device tree as it is."""
+    tree = state.get("device_tree")
+    if tree is not None:
+        yield "device_tree.dtb", bytes(ram.view(tree["address"], tree["size"]))
 
 
 def whole(ram: Ram, address: int) -> bytes | None:

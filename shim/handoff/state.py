@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
-from shim.handoff import arm64, x86
+from shim.handoff import arm64, riscv64, x86
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ class _Decoder(Protocol):
         """What is kept as it is: file names and bytes."""
 
 
-_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "aarch64": arm64}
+_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "aarch64": arm64, "riscv64": riscv64}
 
 
 def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
     """Everything that a kernel finds: registers, what its boot protocol has, tables, and the memory map."""
     registers, tables = machine.handoff_registers(), firmware.configuration.tables
     return {
+        "architecture": machine.architecture.name,
         "entry": stop.pc,
         "entered_from": stop.came_from,
         "entered_from_image": firmware.images.name_at(stop.came_from),
@@ -65,8 +66,7 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
 def places(state: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """Addresses of what a kernel finds, with their names."""
     yield state["entry"], "kernel"
-    for decoder in _DECODERS.values():
-        yield from decoder.places(state)
+    yield from _DECODERS[state["architecture"]].places(state)
 
 
 def save(folder: Path, state: dict[str, Any], ram: Ram) -> None:
@@ -75,9 +75,8 @@ def save(folder: Path, state: dict[str, Any], ram: Ram) -> None:
     try:
         target.mkdir()
         (target / "state.json").write_text(json.dumps(state, indent=2) + "\n")
-        for decoder in _DECODERS.values():
-            for name, data in decoder.files(state, ram):
-                (target / name).write_bytes(data)
+        for name, data in _DECODERS[state["architecture"]].files(state, ram):
+            (target / name).write_bytes(data)
     except OSError as error:
         raise UnreadableError(f"{target}: {error.strerror}") from None
 

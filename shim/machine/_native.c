@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MAX_RANGES 256
+#define CSR_TIME 0xc01
 
 enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
 
@@ -40,7 +41,7 @@ typedef struct {
     unsigned long long read_ns;    /* what one read of the time stamp counter takes */
     unsigned long long tsc_offset; /* the counter at virtual time 0, in nanoseconds */
     unsigned long long tsc_reads;
-    unsigned long long tick_ns;    /* what the counter that MRS reads counts */
+    unsigned long long tick_ns;    /* a tick of the timer that MRS and RDTIME read */
     unsigned long long host_reads; /* reads of registers that have what Unicorn takes from the host's clock */
     unsigned long long next, next_data; /* another block callback, for blocks that do begin, and what it wants */
     int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
@@ -50,6 +51,9 @@ typedef struct {
     uint64_t ranges[MAX_RANGES][2];
     uint64_t entries[MAX_RANGES];
 } Monitor;
+
+/* The monitor of the machine that runs, for callbacks that are given no data. Unicorn runs one at a time. */
+static Monitor *running;
 
 static void stop(Monitor *self, uc_engine *uc, enum reason reason)
 {
@@ -142,6 +146,19 @@ static uint32_t on_mrs(uc_engine *uc, int target, const system_register *source,
     return 0;
 }
 
+/* A RISC-V CPU reads one of its counters. Its time counts ticks; cycles and instructions count nanoseconds. */
+static int on_counter(void *cpu, int number, uint64_t *value)
+{
+    uint64_t now;
+
+    (void)cpu;
+    if (!running)
+        return -1;
+    now = read_counter(running);
+    *value = number == CSR_TIME ? now / (running->tick_ns ? running->tick_ns : 1) : now;
+    return 0;
+}
+
 static PyObject *address_of_block_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
@@ -164,6 +181,12 @@ static PyObject *address_of_mrs_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
     return PyLong_FromUnsignedLongLong((uintptr_t)on_mrs);
+}
+
+static PyObject *address_of_counter_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_counter);
 }
 
 static PyObject *address_of_state(PyObject *self, void *closure)
@@ -221,6 +244,17 @@ static PyObject *arm(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
+static PyObject *begin(PyObject *self, PyObject *unused)
+{
+    PyObject *before = (PyObject *)running;
+
+    (void)unused;
+    Py_INCREF(self);
+    running = (Monitor *)self;
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
 static PyMemberDef members[] = {
     {"blocks", T_ULONGLONG, offsetof(Monitor, blocks), 0, "blocks that began to execute"},
     {"limit", T_ULONGLONG, offsetof(Monitor, limit), 0, "stop before this many have"},
@@ -231,7 +265,7 @@ static PyMemberDef members[] = {
     {"read_ns", T_ULONGLONG, offsetof(Monitor, read_ns), 0, "virtual time that a counter read takes"},
     {"tsc_offset", T_ULONGLONG, offsetof(Monitor, tsc_offset), 0, "the CPU's counter at virtual time 0, in nanoseconds"},
     {"tsc_reads", T_ULONGLONG, offsetof(Monitor, tsc_reads), 0, "reads of the CPU's counter"},
-    {"tick_ns", T_ULONGLONG, offsetof(Monitor, tick_ns), 0, "nanoseconds that the counter which MRS reads counts"},
+    {"tick_ns", T_ULONGLONG, offsetof(Monitor, tick_ns), 0, "nanoseconds that a tick of the CPU's timer takes"},
     {"host_reads", T_ULONGLONG, offsetof(Monitor, host_reads), 0, "reads of what Unicorn takes from the host's clock"},
     {"next", T_ULONGLONG, offsetof(Monitor, next), 0, "address of another block callback, 0: none"},
     {"next_data", T_ULONGLONG, offsetof(Monitor, next_data), 0, "what it wants as user data"},
@@ -247,11 +281,13 @@ static PyGetSetDef getters[] = {
     {"rdtsc_callback", address_of_rdtsc_callback, NULL, "address of the RDTSC callback", NULL},
     {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
     {"mrs_callback", address_of_mrs_callback, NULL, "address of the MRS callback", NULL},
+    {"counter_callback", address_of_counter_callback, NULL, "address of the callback for RISC-V counters", NULL},
     {"state", address_of_state, NULL, "what the callbacks want as user data", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMethodDef methods[] = {
+    {"begin", begin, METH_NOARGS, "begin(): this monitor's machine is the one that runs now"},
     {"arm", arm, METH_VARARGS,
      "arm(ranges, entries): stop before a block outside all ranges (flat: start, end, ...) or at an entry"},
     {NULL, NULL, 0, NULL},

@@ -131,6 +131,10 @@ class AArch64:
             return Trap(f"{name} ({reason}) at {address:#x}")
         return Trap(name, address, number == _DATA and syndrome & _WRITE != 0, number == _FETCH)
 
+    def emulate(self, engine: Engine, trap: Trap) -> bool:  # noqa: ARG002
+        """There is nothing below the firmware."""
+        return False
+
     def forget_trap(self, engine: Engine) -> None:
         """Nothing to forget."""
 

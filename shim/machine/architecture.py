@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """An exception that the CPU took: its name, and the access that page tables refused, if it was one."""
+    """An exception that the CPU took: its name, and the access that page tables refused, if it was one.
+
+    *pc* is the instruction, where Unicorn has moved the CPU on from it.
+    """
 
     name: str
     address: int | None = None
     write: bool = False
     fetch: bool = False
+    pc: int | None = None
 
 
 class Architecture(Protocol):
@@ -73,6 +77,9 @@ class Architecture(Protocol):
 
     def trap(self, engine: Engine, number: int) -> Trap:
         """What the exception is that Unicorn gives as *number*; asked from within its hook."""
+
+    def emulate(self, engine: Engine, trap: Trap) -> bool:
+        """Do what software below the firmware does when it gets this trap; says whether it did."""
 
     def forget_trap(self, engine: Engine) -> None:
         """Let the CPU take the next exception as its first."""

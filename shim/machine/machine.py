@@ -177,11 +177,13 @@ class Machine:
             failure: EmulationError | None = None
             (pc,) = self.read((self._pc,))
             self.architecture.forget_trap(self._engine)
+            monitor.begin()
             try:
                 self._engine.run(pc, self._until)
             except EmulationError as error:
                 failure = error
             self._pass_on()
+            self._move_back()
             (pc,) = self.read((self._pc,))
             if monitor.reason in (REASON_LEFT, REASON_ENTRY):
                 return Stop("kernel-entry", "the kernel's entry was reached", pc, monitor.previous)
@@ -192,7 +194,7 @@ class Machine:
                 if reason is not None:
                     return Stop("budget", reason, pc)
                 continue
-            if self._fetched():
+            if self._is_no_fault():
                 continue
             return Stop("fault", self._describe(pc, failure), pc)
 
@@ -246,10 +248,19 @@ class Machine:
         for first, last in self.tables.executable(start, start + size):
             self._engine.drop_code(first, last)
 
-    def _fetched(self) -> bool:
-        """Whether it was the first fetch from a page that may be executed; the page now is executable."""
+    def _move_back(self) -> None:
+        """Let the CPU stand at the instruction that trapped."""
+        if self._trap is not None and self._trap.pc is not None:
+            self.write({self._pc: self._trap.pc})
+
+    def _is_no_fault(self) -> bool:
+        """Whether the trap was the first fetch from a page that may be executed, or a call to what is below."""
         trap = self._trap
-        return trap is not None and trap.fetch and trap.address is not None and self.tables.execute(trap.address)
+        if trap is None:
+            return False
+        if trap.fetch and trap.address is not None and self.tables.execute(trap.address):
+            return True
+        return self.architecture.emulate(self._engine, trap)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
         if self._trap is not None:

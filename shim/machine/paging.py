@@ -26,7 +26,7 @@ _LIMIT = 1 << 48
 
 @dataclass(frozen=True, slots=True)
 class EntryFormat:
-    """How an architecture spells an entry; bits 12 to 51 are the address.
+    """How an architecture spells an entry: bits 12 to 51 of the address, moved down by *shift* bits, and these.
 
     A permission is a mask and a value: the entry gives it where its bits under the mask have the value. Without READ an
     entry maps nothing. *known* and *lazy* are bits that the CPU ignores: the page is RAM of this map; it may be
@@ -42,6 +42,15 @@ class EntryFormat:
     page: int
     large_page: int
     table: tuple[int, int]
+    shift: int = 0
+
+    def address(self, entry: int) -> int:
+        """Where an entry leads."""
+        return entry << self.shift & _ADDRESS
+
+    def leading_to(self, address: int) -> int:
+        """The bits of an entry that leads to *address*."""
+        return address >> self.shift
 
     @property
     def permissions(self) -> int:
@@ -169,7 +178,7 @@ class PageTables:
             for shift in (30, 21, 12):
                 entry = entries[at]
                 # A guest that writes to the tables may make an entry lead elsewhere.
-                table = (entry & _ADDRESS) - self.root >> 3
+                table = self._form.address(entry) - self.root >> 3
                 if entry & mask != bits or not 0 <= table < count:
                     break
                 at, covered = table + (address >> shift & 511), 1 << shift
@@ -184,25 +193,26 @@ class PageTables:
             for shift in (30, 21):
                 at = self._descend(at) + (address >> shift & 511)
             if address % LARGE == 0 and end - address >= LARGE:
-                self._words[at] = address | self._form.large_page | bits
+                self._words[at] = self._form.leading_to(address) | self._form.large_page | bits
                 address += LARGE
             else:
-                self._words[self._descend(at) + (address >> 12 & 511)] = address | self._form.page | bits
+                last = self._descend(at) + (address >> 12 & 511)
+                self._words[last] = self._form.leading_to(address) | self._form.page | bits
                 address += PAGE
 
     def _descend(self, at: int) -> int:
         """The place of the table to which an entry leads; where it leads nowhere, to a new one."""
         if not self._words[at]:
-            self._words[at] = self._new_table() | self._form.table[1]
-        return (self._words[at] & _ADDRESS) - self.root >> 3
+            self._words[at] = self._form.leading_to(self._new_table()) | self._form.table[1]
+        return self._form.address(self._words[at]) - self.root >> 3
 
     def _split(self, at: int) -> None:
         entry = self._words[at]
-        start, bits = entry & _ADDRESS & -LARGE, entry & self._form.permissions | self._form.page
+        start, bits = self._form.address(entry) & -LARGE, entry & self._form.permissions | self._form.page
         made = self._new_table()
         for i in range(512):
-            self._words[(made - self.root >> 3) + i] = start + i * PAGE | bits
-        self._words[at] = made | self._form.table[1]
+            self._words[(made - self.root >> 3) + i] = self._form.leading_to(start + i * PAGE) | bits
+        self._words[at] = self._form.leading_to(made) | self._form.table[1]
 
     def _new_table(self) -> int:
         address = self._next

@@ -72,6 +72,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         smbios=platform.smbios.content if platform.smbios else b"",
         rng=settings.rng,
         memory_attribute=settings.memory_attribute,
+        boot_hart_protocol=settings.boot_hart_protocol,
         console=settings.console,
         tpm=_tpm(platform),
         cc=_cc(platform),

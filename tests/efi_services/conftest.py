@@ -72,6 +72,7 @@ PROTOCOLS = {
         "SetCursorPosition", "EnableCursor", "Mode",
     ),
     "EFI_LOAD_FILE2_PROTOCOL": ("LoadFile",),
+    "RISCV_EFI_BOOT_PROTOCOL": ("Revision", "GetBootHartId"),
     "EFI_RNG_PROTOCOL": ("GetInfo", "GetRNG"),
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": ("GetMemoryAttributes", "SetMemoryAttributes", "ClearMemoryAttributes"),
     "EFI_SECURITY_ARCH_PROTOCOL": ("FileAuthenticationState",),
@@ -512,7 +513,7 @@ class Guest:
         return self.u64(at)
 
 
-def make(initrd=None, transport=None, trees=(), **platform):
+def make(initrd=None, transport=None, trees=(), abi=X86_64, **platform):
     """A guest on a machine that was just switched on; *transport* is where its TPM is, if not our model.
 
     *trees* are the files on its disks.
@@ -533,7 +534,7 @@ def make(initrd=None, transport=None, trees=(), **platform):
     }
     disks = tuple(Disk(pci(0, 3 + i, 0), tree) for i, tree in enumerate(trees))
     ports = Ports(**parts, tpm=transport, disks=disks)
-    firmware = Firmware(X86_64, Platform("test", **{"ranges": ranges, **platform}), ports, initrd)
+    firmware = Firmware(abi, Platform("test", **{"ranges": ranges, **platform}), ports, initrd)
     return Guest(firmware, **parts)
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from efi_services.abi import AARCH64, ABIS, X86_64, Convention, Entry
+from efi_services.abi import AARCH64, ABIS, RISCV64, X86_64, Convention, Entry
 
 
 @pytest.fixture
@@ -51,6 +51,20 @@ def test_a_call_as_aapcs64_has_it(cpu, memory, specification):
     convention.leave(saved, entry.caller, 3)
     assert (cpu.registers["pc"], cpu.registers["sp"], cpu.registers["x0"]) == (0x7777, stack, 3)
     assert {cpu.registers[name] for name in AARCH64.preserved} == {5}
+
+
+def test_a_call_as_lp64_has_it(cpu, memory, specification):
+    """Eight arguments in registers and the rest on the stack from its top; the return address is in ra."""
+    stack = specification.base + 0x2000
+    values = [0x1000 + i for i in range(9)]
+    cpu.registers.update({f"a{i}": values[i] for i in range(8)}, sp=stack, ra=0x7777, pc=0)
+    memory.write(stack, RISCV64.pack(values[8]))
+    convention = Convention(RISCV64, cpu, memory)
+    entry = convention.enter()
+    assert (entry.stack, entry.caller) == (stack, 0x7777)
+    assert list(convention.arguments(entry, 0, 9)) == values
+    assert {"s0", "s11", "fs0", "fs11", "gp", "tp"} < set(RISCV64.preserved)
+    assert {*(f"{kind}{i}" for kind in "at" for i in range(7)), "ra"}.isdisjoint(RISCV64.preserved)
 
 
 def test_natural_width(i386):

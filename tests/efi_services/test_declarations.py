@@ -18,6 +18,7 @@ GUIDS = {
     "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": "387477c1-69c7-11d2-8e39-00a0c969723b",
     "EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL": "387477c2-69c7-11d2-8e39-00a0c969723b",
     "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
+    "RISCV_EFI_BOOT_PROTOCOL": "ccd15fec-6f73-4eec-8395-3e69e4b940bf",
     "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
     "EFI_MEMORY_ATTRIBUTE_PROTOCOL": "f4560cf6-40ec-4b4a-a192-bf1d57d0b189",
     "EFI_SECURITY_ARCH_PROTOCOL": "a46423e3-4617-49f1-b9ff-d1bfa9115839",
@@ -47,7 +48,7 @@ ARGUMENTS = {
     "SetMode": 1, "SetAttribute": 1, "ClearScreen": 0, "SetCursorPosition": 2, "EnableCursor": 1, "LoadFile": 4,
     "GetInfo": 2, "GetRNG": 3, "GetMemoryAttributes": 3, "SetMemoryAttributes": 3, "ClearMemoryAttributes": 3,
     "GetCapability": 1, "GetEventLog": 4, "HashLogExtendEvent": 4, "SubmitCommand": 4, "GetActivePcrBanks": 1,
-    "FileAuthenticationState": 2, "FileAuthentication": 4,
+    "GetBootHartId": 1, "FileAuthenticationState": 2, "FileAuthentication": 4,
     "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2, "OpenVolume": 1, "Open": 4,
     "Close": 0, "Delete": 0, "Read": 2, "Write": 2, "GetPosition": 1, "SetPosition": 1, "SetInfo": 3, "Flush": 0,
     "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1, "EFI_FILE_PROTOCOL.GetInfo": 3,
@@ -113,7 +114,8 @@ def test_a_declaration_says_what_it_does_and_with_what(each):
 
 @pytest.mark.parametrize("each", PROTOCOLS.values(), ids=lambda each: each.name)
 def test_a_protocol_says_what_it_is(each):
-    assert SECTION.fullmatch(each.spec.removeprefix("TCG EFI Protocol, section ").removeprefix("PI, section "))
+    document = r"^(TCG EFI Protocol|PI|RISC-V UEFI Protocol 1\.0), section "
+    assert SECTION.fullmatch(re.sub(document, "", each.spec))
     assert each.doc
     for slot in each.slots:
         if isinstance(slot, Member):

@@ -15,7 +15,13 @@ from efi_services.types import Enumeration
 LAST = (1 << 64) - 1
 SERVICES = [each for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVICES) if each is not None]
 NAMES = [each.name for each in SERVICES]
-METHODS = [slot for each in PROTOCOLS.values() for slot in each.slots if isinstance(slot, Service)]
+#: The guest's machine is none of RISC-V.
+METHODS = [
+    slot
+    for name, each in PROTOCOLS.items()
+    for slot in each.slots
+    if isinstance(slot, Service) and name != "RISCV_EFI_BOOT_PROTOCOL"
+]
 #: What has to end the run.
 ENDS = {"ResetSystem", "Exit"}
 #: Seconds of the host that one call may take.

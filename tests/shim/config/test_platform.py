@@ -89,7 +89,7 @@ def test_a_number_too_long_to_read_is_no_size():
 
 
 def test_the_ready_platforms():
-    assert ready_platforms() == ("q35", "q35-tdx", "q35-tpm", "virt-arm64")
+    assert ready_platforms() == ("q35", "q35-tdx", "q35-tpm", "virt-arm64", "virt-riscv64")
 
 
 def test_q35():
@@ -109,6 +109,13 @@ def test_virt_arm64():
     assert (virt.name, virt.machine, virt.cpu) == ("virt-arm64", "aarch64", "cortex-a57")
     assert (virt.memory.base, virt.memory.size) == (1 << 30, 1 << 30)
     assert virt.tables == ()
+
+
+def test_virt_riscv64():
+    virt = load_platform("virt-riscv64")
+    assert (virt.name, virt.machine, virt.cpu) == ("virt-riscv64", "riscv64", "rv64")
+    assert (virt.memory.base, virt.memory.size) == (2 << 30, 1 << 30)
+    assert [(each.start, each.size, each.mapped) for each in virt.memory.reserved] == [(2 << 30, 512 << 10, False)]
 
 
 @pytest.mark.parametrize(("machine", "models"), CPU_MODELS.items())

@@ -10,6 +10,7 @@ from efi_services.ports import Access
 from shim.machine.aarch64 import AARCH64
 from shim.machine.paging import LARGE, PAGE, PageTables, table_bytes
 from shim.machine.ram import Ram
+from shim.machine.riscv64 import RISCV64
 from shim.machine.x86_64 import X86_64
 
 TABLES = 64 << 20
@@ -19,7 +20,10 @@ ACCESSES = tuple(Access(bits) for bits in range(8))
 
 
 @pytest.fixture(
-    scope="module", autouse=True, params=[(X86_64, "_x86_64"), (AARCH64, "_aarch64")], ids=["x86_64", "aarch64"]
+    scope="module",
+    autouse=True,
+    params=[(X86_64, "_x86_64"), (AARCH64, "_aarch64"), (RISCV64, "_riscv64")],
+    ids=["x86_64", "aarch64", "riscv64"],
 )
 def architecture(request):
     """Every test is of page tables of each architecture."""
@@ -62,6 +66,23 @@ def _aarch64(entry, level):
     assert entry >> 8 & 7 == 7, "accessed, and inner-shareable"
     assert entry >> 53 & 3 in (0, 3), "both levels may execute it, or neither"
     return False, frame, not entry & 0x80, not entry >> 53 & 1
+
+
+def _riscv64(entry, level):
+    """RISC-V privileged architecture 1.12, section 4.4.1."""
+    if not entry & 1:
+        return None
+    assert not entry >> 54, "reserved"
+    frame = (entry >> 10) << 12
+    if not entry & 0xE:
+        assert level > 1, "the last level leads to no table"
+        assert not entry & 0xD0, "reserved where an entry leads on"
+        return True, frame, True, True
+    assert entry & 2, "what may be written or executed may be read"
+    assert entry & 0xC0 == 0xC0, "accessed and dirty, or the CPU would write here"
+    assert not entry & 0x10, "no page belongs to U-mode"
+    assert frame % (1 << 12 + 9 * (level - 1)) == 0, "a large page is aligned"
+    return False, frame, bool(entry & 4), bool(entry & 8)
 
 
 def walk(ram, root, address):

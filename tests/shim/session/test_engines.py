@@ -83,6 +83,15 @@ def test_the_whole_stub_of_an_arm64_kernel(suite, kernel, tmp_path):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("suite", ["trixie", "sid"])
+def test_the_whole_stub_of_a_riscv64_kernel(suite, kernel, tmp_path):
+    """Some 58,000 accesses."""
+    name = f"debian:{suite}/riscv64"
+    kernel(name)
+    assert 40_000 < compare(tmp_path, name, "--cmdline", "quiet") < 80_000
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("name", ["debian:trixie/cloud-amd64", "debian:trixie-backports/cloud-amd64"])
 def test_the_beginning_of_a_larger_one(name, kernel, tmp_path):
     """At least 20 million accesses from the start."""
