@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-KERNELS = ("debian:trixie/riscv64", "debian:trixie-backports/riscv64", "debian:sid/riscv64")
+KERNELS = ("debian:trixie/riscv64", "debian:sid/riscv64")
 INITRD = bytes(range(256)) * 5000 + b"the end"
 BARE = 'name = "bare"\nmachine = "riscv64"\n[memory]\nsize = "512M"\nbase = "2G"\n[firmware]\nrng = false\n'
 
