@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from efi_services import variables
 from efi_services.service import service
 from efi_services.status import EfiError, Status
+from efi_services.tcg import firmware_events
 from efi_services.types import UINT64, Buffer, Bytes, CStr16, Flags32, Guid, In, InOut, Out, read_text
 
 if TYPE_CHECKING:
@@ -60,13 +61,15 @@ def get_next_variable_name(fw: Firmware, size: InOut[Bytes], name: Buffer, vendo
 def set_variable(
     fw: Firmware, name: CStr16, vendor: In[Guid], attributes: Flags32, size: Bytes, data: Buffer | None
 ) -> Status:
-    """Write, extend or delete a variable; what Secure Boot rests on can't be written."""
+    """Write, extend or delete a variable; what is authenticated, only with the right signature."""
     if size and data is None:
         raise EfiError(Status.INVALID_PARAMETER)
     if size > variables.MAX_VARIABLE_SIZE:
         raise EfiError(Status.INVALID_PARAMETER)
     value = data.read(size) if data is not None else b""
     fw.variables.set(name, vendor, attributes, value, runtime=fw.boot_services_exited)
+    if not fw.boot_services_exited:
+        firmware_events.variable_written(fw.measurer, fw.variables, (name, vendor))
     return Status.SUCCESS
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from efi_services import guids
 from efi_services.platform import PlatformError
+from efi_services.secure_boot import keys
 from efi_services.status import EfiError
 from efi_services.tcg import algorithms
 from efi_services.tcg.events import Event, EventType, image_load_event, variable_data
@@ -25,15 +26,9 @@ EXIT_SUCCESS = b"Exit Boot Services Returned with Success"
 EXIT_FAILURE = b"Exit Boot Services Returned with Failure"
 _SEPARATOR = bytes(4)
 #: Measured in this order, absent ones as empty.
-_SECURE_BOOT = (
-    ("SecureBoot", guids.GLOBAL_VARIABLE),
-    ("PK", guids.GLOBAL_VARIABLE),
-    ("KEK", guids.GLOBAL_VARIABLE),
-    ("db", guids.IMAGE_SECURITY_DATABASE),
-    ("dbx", guids.IMAGE_SECURITY_DATABASE),
-)
+_SECURE_BOOT = (("SecureBoot", guids.GLOBAL_VARIABLE), keys.PK, keys.KEK, keys.DB, keys.DBX)
 #: Measured where they are present only.
-_OPTIONAL = (("dbt", guids.IMAGE_SECURITY_DATABASE), ("dbr", guids.IMAGE_SECURITY_DATABASE))
+_OPTIONAL = (keys.DBT, keys.DBR)
 #: By the image's subsystem: which PCR, and which type.
 _IMAGES = {
     10: (4, EventType.EV_EFI_BOOT_SERVICES_APPLICATION),
@@ -62,6 +57,12 @@ def power_on(measurer: Measurer, variables: VariableStore) -> None:
         if value is not None:
             _driver_config(measurer, name, vendor, value)
     measurer.measure(7, EventType.EV_SEPARATOR, _SEPARATOR)
+
+
+def variable_written(measurer: Measurer, variables: VariableStore, variable: tuple[str, Guid]) -> None:
+    """A variable was written: what Secure Boot rests on is measured again, empty where it was deleted."""
+    if variable in keys.ALL:
+        _driver_config(measurer, *variable, variables.value(variable))
 
 
 def ready_to_boot(measurer: Measurer, variables: VariableStore) -> None:

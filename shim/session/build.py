@@ -83,7 +83,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
 def _variables(platform: Platform) -> tuple[Variable, ...]:
     own = tuple(Variable(each.name, each.vendor, each.attributes, each.content) for each in platform.variables)
     named = {(each.name, each.vendor) for each in own}
-    state = secure_boot_set(enabled=platform.secure_boot.enabled, setup_mode=platform.secure_boot.setup_mode)
+    state = secure_boot_set()
     return (*(each for each in state if (each.name, each.vendor) not in named), *own)
 
 

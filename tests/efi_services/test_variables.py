@@ -1,6 +1,7 @@
 import pytest
 
 from efi_services.guids import GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE
+from efi_services.secure_boot.modes import Mode
 from efi_services.status import EfiError, Status
 from efi_services.types import Guid
 from efi_services.variables import MAX_STORAGE, MAX_VARIABLE_SIZE, Variable, VariableStore, secure_boot_set
@@ -194,10 +195,13 @@ class TestAtRuntime:
         assert store.get("Boot", MINE).data == b"2"
 
 
-@pytest.mark.parametrize(("enabled", "setup"), [(True, False), (False, True), (False, False)])
-def test_the_state_of_secure_boot(enabled, setup):
-    store = VariableStore(secure_boot_set(enabled=enabled, setup_mode=setup))
+@pytest.mark.parametrize("mode", Mode)
+def test_the_state_of_secure_boot(mode):
+    store = VariableStore(secure_boot_set(mode, secure_boot=mode.has_platform_key, vendor_keys=True))
     assert store.get("SecureBoot", GLOBAL_VARIABLE) == Variable(
-        "SecureBoot", GLOBAL_VARIABLE, BS | RT, bytes([enabled])
+        "SecureBoot", GLOBAL_VARIABLE, BS | RT, bytes([mode.has_platform_key])
     )
-    assert store.get("SetupMode", GLOBAL_VARIABLE).data == bytes([setup])
+    for name, value in mode.state.items():
+        assert store.get(name, GLOBAL_VARIABLE).data == bytes([value])
+    assert store.get("VendorKeys", GLOBAL_VARIABLE).data == b"\1"
+    assert len(store.get("SignatureSupport", GLOBAL_VARIABLE).data) == 16 * 7

@@ -1,6 +1,7 @@
 import pytest
 
 from efi_services.guids import GLOBAL_VARIABLE, Guid
+from efi_services.secure_boot.modes import Mode
 from efi_services.status import Status
 from efi_services.variables import MAX_STORAGE, MAX_VARIABLE_SIZE, Variable, secure_boot_set
 
@@ -10,7 +11,7 @@ MINE = Guid(int=1)
 
 @pytest.fixture
 def guest(power_on):
-    made = power_on(variables=secure_boot_set(enabled=True, setup_mode=False))
+    made = power_on(variables=secure_boot_set(Mode.USER, secure_boot=True))
     made.start()
     return made
 
@@ -105,7 +106,8 @@ def test_what_secure_boot_rests_on(guest):
 
 def test_all_names(guest):
     expected = [
-        (each, GLOBAL_VARIABLE) for each in ("SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys")
+        (each, GLOBAL_VARIABLE)
+        for each in ("SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys", "SignatureSupport")
     ]
     assert names(guest) == expected
     put(guest, "Längster \U0001f600", b"1")

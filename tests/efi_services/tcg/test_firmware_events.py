@@ -31,7 +31,7 @@ def sequence(ledger):
 
 @pytest.fixture
 def both(power_on, measuring):
-    return power_on(**measuring, variables=secure_boot_set(enabled=False, setup_mode=True))
+    return power_on(**measuring, variables=secure_boot_set())
 
 
 def test_the_whole_order(both):
