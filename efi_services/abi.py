@@ -23,7 +23,9 @@ class Abi:
     Registers are named as the architecture's manual names them. `stack_arguments` is the distance in bytes
     from the stack pointer at a function's first instruction to its first stack argument, `shadow` the bytes a
     caller leaves for the callee below them. `link` is None where the return address lies on the stack.
-    `preserved` are the registers that a function gives back unchanged.
+    `preserved` are the registers that a function gives back unchanged. An argument wider than a pointer takes
+    several slots, of which the first is a multiple of `wide_slots`. `state_bit` are bits of a function's address
+    that are no address, but tell the CPU its instruction set.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Abi:
     preserved: tuple[str, ...]
     return_instruction: bytes
     system_table_signature: bytes = b"IBI SYST"
+    wide_slots: int = 1
+    state_bit: int = 0
 
     @property
     def mask(self) -> int:
@@ -52,6 +56,21 @@ class Abi:
     def unpack(self, data: bytes) -> int:
         """The natural-width value at the start of *data*."""
         return int.from_bytes(data[: self.pointer_bytes], "little")
+
+    def code_address(self, function: int) -> int:
+        """Where the first instruction of a function lies, or the one to which a return address leads."""
+        return function & ~self.state_bit
+
+    def slots(self, widths: Sequence[int]) -> list[tuple[int, int]]:
+        """The first slot of each of a function's arguments, and the one behind its last, by their widths in bytes."""
+        places, at = [], 0
+        for width in widths:
+            count = -(-width // self.pointer_bytes)
+            if count > 1:
+                at = -(-at // self.wide_slots) * self.wide_slots
+            places.append((at, at + count))
+            at += count
+        return places
 
 
 X86_64 = Abi(
@@ -104,12 +123,46 @@ RISCV64 = Abi(
     return_instruction=b"\x67\x80\x00\x00",
 )
 
-ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64, RISCV64)}
+#: cdecl (section 2.3.2): the caller takes the arguments from the stack.
+I386 = Abi(
+    name="i386",
+    pointer_bytes=4,
+    argument_registers=(),
+    result="eax",
+    pc="eip",
+    sp="esp",
+    link=None,
+    stack_arguments=4,
+    shadow=0,
+    stack_alignment=16,
+    preserved=("ebx", "ebp", "esi", "edi"),
+    return_instruction=b"\xc3",
+)
+
+#: AAPCS (section 2.3.5): an argument of 64 bits takes an even register and the next, or eight aligned bytes of stack.
+ARM = Abi(
+    name="arm",
+    pointer_bytes=4,
+    argument_registers=("r0", "r1", "r2", "r3"),
+    result="r0",
+    pc="pc",
+    sp="sp",
+    link="lr",
+    stack_arguments=0,
+    shadow=0,
+    stack_alignment=8,
+    preserved=(*(f"r{i}" for i in range(4, 12)), *(f"d{i}" for i in range(8, 16))),
+    return_instruction=b"\x1e\xff\x2f\xe1",
+    wide_slots=2,
+    state_bit=1,
+)
+
+ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64, RISCV64, I386, ARM)}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The CPU's state at a gate, as far as a call needs it."""
+    """The CPU's state at a gate, as far as a call needs it; *caller* is the return address as the CPU has it."""
 
     stack: int
     caller: int
@@ -133,7 +186,7 @@ class Convention:
         return Entry(stack, caller, tuple(registers))
 
     def arguments(self, entry: Entry, first: int, count: int) -> Sequence[int]:
-        """Arguments *first* to *first* + *count* - 1 of the call at *entry*, natural width."""
+        """Slots *first* to *first* + *count* - 1 of the arguments of the call at *entry*, natural width."""
         in_registers = len(entry.registers)
         values = list(entry.registers[first : first + count])
         if first + count > in_registers:
@@ -144,6 +197,16 @@ class Convention:
             data = self._memory.read(start, wanted * width)
             values += [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
         return values
+
+    def values(self, entry: Entry, widths: Sequence[int]) -> list[int]:
+        """The first arguments of the call at *entry*, which have these widths in bytes."""
+        places = self.abi.slots(widths)
+        slots = self.arguments(entry, 0, places[-1][1] if places else 0)
+        bits = 8 * self.abi.pointer_bytes
+        return [
+            sum(slot << bits * i for i, slot in enumerate(slots[first:end])) if end - first > 1 else slots[first]
+            for first, end in places
+        ]
 
     def finish(self, value: int) -> None:
         """Set the result of a call whose gate will return by its own instruction."""

@@ -141,16 +141,16 @@ class Dispatcher:
     def _call(self, address: int, gate: Gate) -> None:
         firmware, service = self._firmware, gate.service
         entry = self._convention.enter()
-        call = self._record(address, entry.caller, gate)
+        call = self._record(address, firmware.abi.code_address(entry.caller), gate)
         firmware.observer.call_begins(call)
         values: list[Any] = []
         result: Any = Status.SUCCESS
         before = _traffic(firmware.memory)
         try:
             if gate.ends_with_boot_services and firmware.boot_services_exited:
-                firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {entry.caller:#x}")
+                firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {call.caller:#x}")
                 # Nothing is read through the pointers of a call that nobody serves.
-                raw = self._convention.arguments(entry, 0, len(service.parameters))
+                raw = self._convention.values(entry, self._widths(service))[service.protocol is not None :]
                 named = zip(service.parameters, raw, strict=True)
                 call.arguments.update((parameter.name, f"{each:#x}") for parameter, each in named)
                 raise EfiError(Status.UNSUPPORTED)
@@ -193,10 +193,11 @@ class Dispatcher:
 
     def _arguments(self, entry: Entry, service: Service) -> list[Any]:
         """The raw arguments, `This` included for a method; pairs are read up to their NULL."""
-        count = len(service.parameters) + (service.protocol is not None)
+        widths = self._widths(service)
         if not (service.parameters and service.parameters[-1].role == "pairs"):
-            return list(self._convention.arguments(entry, 0, count))
-        fixed = list(self._convention.arguments(entry, 0, count - 1))
+            return self._convention.values(entry, widths)
+        # The pairs are pointers, as is all that comes before them.
+        fixed = list(self._convention.arguments(entry, 0, len(widths) - 1))
         pairs: list[tuple[int, int]] = []
         while len(pairs) < 64:
             at = len(fixed) + 2 * len(pairs)
@@ -206,6 +207,12 @@ class Dispatcher:
             (interface,) = self._convention.arguments(entry, at + 1, 1)
             pairs.append((guid, interface))
         raise EfiError(Status.INVALID_PARAMETER)
+
+    def _widths(self, service: Service) -> list[int]:
+        """Bytes of each argument, `This` included for a method."""
+        abi = self._firmware.abi
+        this = [abi.pointer_bytes] if service.protocol is not None else []
+        return this + [each.width(abi) for each in service.parameters]
 
     def _advance(self, frame: _Frame, returned: int | None) -> None:
         """Let a waiting service go on; it either wants another guest call or is done."""
@@ -248,7 +255,8 @@ class Dispatcher:
         while self._frames:
             frame = self._frames.pop()
             if frame.image == leaving.handle:
-                self._advance(frame, leaving.status)
+                # As if its entry point had returned it.
+                self._advance(frame, status_codes.encode(leaving.status, self._firmware.abi.pointer_bytes))
                 return
             frame.steps.close()
             if frame.call is not None and frame.service is not None:

@@ -70,6 +70,10 @@ class Parameter:
     codec: Codec[Any] | None
     spelling: str
 
+    def width(self, abi: Abi) -> int:
+        """Bytes of the argument itself."""
+        return self.codec.size(abi) if self.role == "value" and self.codec is not None else abi.pointer_bytes
+
     def decode(self, raw: int, abi: Abi, memory: Memory) -> Any:
         """What the service's body gets for the argument *raw*; raises INVALID_PARAMETER as the signature says."""
         if self.role == "value":

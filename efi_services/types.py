@@ -74,10 +74,24 @@ class Scalar:
                 return f"{value:#x}"
             case "boolean":
                 return bool(value)
-            case "status":
-                return status_codes.name(value)
             case _:
                 return value
+
+
+class StatusScalar(Scalar):
+    """EFI_STATUS, which services see in its 64-bit form."""
+
+    def load(self, abi: Abi, data: bytes) -> int:
+        """The status, whose error bit is the highest of its natural width."""
+        return status_codes.decode(super().load(abi, data), abi.pointer_bytes)
+
+    def store(self, abi: Abi, value: int) -> bytes:
+        """The same, the other way round."""
+        return super().store(abi, status_codes.encode(value, abi.pointer_bytes))
+
+    def show(self, value: int) -> Json:
+        """The specification's name of it."""
+        return status_codes.name(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,7 @@ PhysicalAddress = Annotated[int, Scalar(8, "hex")]
 #: Bits that mean something each, so people read them in hexadecimal.
 Flags32 = Annotated[int, Scalar(4, "hex")]
 Flags64 = Annotated[int, Scalar(8, "hex")]
-StatusCode = Annotated[int, Scalar(None, "status")]
+StatusCode = Annotated[int, StatusScalar(None)]
 
 
 class Tpl(IntEnum):

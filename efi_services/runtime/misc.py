@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from efi_services import status
 from efi_services.dispatch import RunEnds
 from efi_services.service import service, unsupported
 from efi_services.status import Status
@@ -35,9 +34,8 @@ def get_next_high_monotonic_count(fw: Firmware, high_count: Out[UINT32]) -> Stat
 @service("ResetSystem", "8.5.1")
 def reset_system(fw: Firmware, kind: ResetType, reset_status: StatusCode, size: Bytes, data: Pointer) -> None:
     """End the run: the machine resets."""
-    wide = status.decode(reset_status, fw.abi.pointer_bytes)
     said = fw.text_at(data, size)
-    raise RunEnds("reset", wide, f"{kind.name.lower()} reset" + (f": {said}" if said else ""))
+    raise RunEnds("reset", reset_status, f"{kind.name.lower()} reset" + (f": {said}" if said else ""))
 
 
 update_capsule = unsupported("UpdateCapsule", "8.5.3")

@@ -48,6 +48,7 @@ class Machine:
 
 MACHINES = {
     "x86_64": Machine("x86_64-unknown-windows", "x64", ("-mno-red-zone", "-mgeneral-regs-only")),
+    "i386": Machine("i386-unknown-windows", "x86", ("-Os", "-mgeneral-regs-only")),
     "aarch64": Machine("aarch64-unknown-windows", "arm64", ("-Os", "-mgeneral-regs-only")),
 }
 
@@ -76,15 +77,17 @@ class Program:
         return f"{self.stem}-{machine}.efi"
 
 
-X86 = ("x86_64",)
+X86 = ("x86_64", "i386")
+#: For programs that show a behaviour of the firmware's that the width of pointers has no part in.
+WIDE = ("x86_64", "aarch64")
 
 PROGRAMS = (
     Program("hello"),
     Program("exit_error"),
-    Program("return_error"),
-    Program("loop"),
-    Program("call_loop"),
-    Program("eat_memory"),
+    Program("return_error", machines=WIDE),
+    Program("loop", machines=WIDE),
+    Program("call_loop", machines=WIDE),
+    Program("eat_memory", machines=WIDE),
     Program("jump_null", "jump.c", defines=("JUMP_TO=0",)),
     Program("jump_wild", "jump.c", defines=("JUMP_TO=UNMAPPED_JUMP",)),
     Program("read_wild"),
@@ -92,7 +95,7 @@ PROGRAMS = (
     Program("execute_data"),
     Program("wild_pointer_service"),
     Program("bad_free"),
-    Program("stale_key"),
+    Program("stale_key", machines=WIDE),
     Program("exit_events"),
     Program("events"),
     Program("protocols"),
@@ -102,19 +105,19 @@ PROGRAMS = (
     Program("unload", embeds="driver"),
     Program("variables"),
     Program("misc"),
-    Program("notify_loop"),
+    Program("notify_loop", machines=WIDE),
     Program("stack_overflow"),
     Program("privileged", machines=X86),
     Program("cpu_ud2", "cpu_fault.c", X86, ("FAULT_UD2",)),
     Program("cpu_int3", "cpu_fault.c", X86, ("FAULT_INT3",)),
     Program("cpu_div_zero", "cpu_fault.c", X86, ("FAULT_DIV_ZERO",)),
-    Program("cpu_general", "cpu_fault.c", X86, ("FAULT_GENERAL",)),
+    Program("cpu_general", "cpu_fault.c", ("x86_64",), ("FAULT_GENERAL",)),
     Program("handoff_like"),
     Program("early_code", machines=X86),
-    Program("read_unwritten"),
-    Program("use_after_free"),
-    Program("read_nobodys"),
-    Program("after_exit"),
+    Program("read_unwritten", machines=WIDE),
+    Program("use_after_free", machines=WIDE),
+    Program("read_nobodys", machines=WIDE),
+    Program("after_exit", machines=WIDE),
     Program("patch_code", "memory_attribute.c", X86, ("PATCH_CODE",)),
     Program("execute_allowed_data", "memory_attribute.c", X86, ("EXECUTE_DATA",)),
 )

@@ -1,5 +1,5 @@
 /*
- * x86_64. An instruction that raises an exception which nobody handles; the build says which.
+ * x86. An instruction that raises an exception which nobody handles; the build says which.
  *
  * cpu_ud2, invalid opcode. cpu_int3, breakpoint. cpu_div_zero, division by zero. cpu_general, general protection (a
  * read from an address that is not canonical). Outcome of each: a fault.

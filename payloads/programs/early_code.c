@@ -1,5 +1,5 @@
 /*
- * x86_64. Runs code from pages allocated as loader code, before ExitBootServices.
+ * x86. Runs code from pages allocated as loader code, before ExitBootServices.
  *
  * Outcome: returned EFI_SUCCESS, having printed 42. Firmware that allocates all pages without execution faults here.
  */

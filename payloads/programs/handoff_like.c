@@ -1,6 +1,6 @@
 /*
  * Plays the last steps of a kernel's stub: puts a "kernel" into allocated pages, leaves boot services, jumps to it with
- * the address of the boot parameters where an x86 kernel expects it, or an arm64 kernel its device tree. The kernel halts
+ * the address of the boot parameters where an x86 kernel expects it, or an Arm kernel its device tree. The kernel halts
  * for ever.
  *
  * Outcome: kernel-entry.

@@ -1,5 +1,5 @@
 /*
- * x86_64. Asks for a permission through EFI_MEMORY_ATTRIBUTE_PROTOCOL, then does what write_code and execute_data fault
+ * x86. Asks for a permission through EFI_MEMORY_ATTRIBUTE_PROTOCOL, then does what write_code and execute_data fault
  * over: patch_code writes to its own .text section, execute_allowed_data calls a return instruction in data pages.
  *
  * Outcome: returned EFI_SUCCESS; EFI_NOT_FOUND from firmware without the protocol.

@@ -1,5 +1,5 @@
 /*
- * x86_64. Instructions that a program may use because it runs in ring 0, in long mode, with paging on (2.3.4).
+ * x86. Instructions that a program may use because it runs in ring 0, with paging on (2.3.2, 2.3.4).
  *
  * Outcome: returned EFI_SUCCESS, every line "ok".
  */
@@ -19,7 +19,7 @@ static void cpuid(UINT32 leaf, UINT32 *registers) {
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     UINT32 registers[4];
-    UINT64 cr0, cr3, cr4, flags, random = 0;
+    UINTN cr0, cr3, cr4, flags, random = 0;
     UINT16 code_segment;
     UINT8 carry = 0;
     start(image, table);
@@ -48,10 +48,10 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     __asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
     __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
     __asm__ volatile("mov %%cs, %0" : "=r"(code_segment));
-    __asm__ volatile("pushfq\n\tpop %0" : "=r"(flags));
-    say("cr0 %x, cr3 %x, cr4 %x\n", cr0, cr3, cr4);
+    __asm__ volatile("pushf\n\tpop %0" : "=r"(flags));
+    say("cr0 %x, cr3 %x, cr4 %x\n", (UINT64)cr0, (UINT64)cr3, (UINT64)cr4);
     check("cr0: protected mode with paging", (cr0 & 0x80000001) == 0x80000001);
-    check("cr3: page tables", (cr3 & 0x000ffffffffff000) != 0);
+    check("cr3: page tables", (cr3 & ~(UINTN)0xfff) != 0);
     check("cr4: physical address extension", (cr4 & 0x20) == 0x20);
     check("cs: ring 0", code_segment != 0 && (code_segment & 3) == 0);
     check("flags: direction clear", (flags & 0x400) == 0);

@@ -31,7 +31,7 @@ static EFI_STATUS(EFIAPI *volatile entry_point)(EFI_HANDLE, EFI_SYSTEM_TABLE *) 
 #endif
 
 /* A "kernel": it halts for ever. To leave for it, with its argument where kernels look for it, and interrupts masked. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 #define HALTING_KERNEL {0xf4, 0xeb, 0xfd} /* hlt; jmp back to it */
 #define LEAVE_FOR(kernel, argument) __asm__ volatile("cli\n\tjmp *%0" ::"a"(kernel), "S"(argument) : "memory")
 #elif defined(__aarch64__)
@@ -41,6 +41,15 @@ static EFI_STATUS(EFIAPI *volatile entry_point)(EFI_HANDLE, EFI_SYSTEM_TABLE *) 
         register UINTN first __asm__("x0") = (argument);                                                               \
         __asm__ volatile("msr daifset, #15\n\tdsb ish\n\tic iallu\n\tdsb ish\n\tisb\n\tbr %0" ::"r"(kernel), \
                          "r"(first)                                                                                    \
+                         : "memory");                                                                                  \
+    } while (0)
+#elif defined(__arm__)
+#define HALTING_KERNEL {0x03, 0xf0, 0x20, 0xe3, 0xfd, 0xff, 0xff, 0xea} /* wfi; b back to it; in A32 */
+#define LEAVE_FOR(kernel, argument)                                                                                    \
+    do {                                                                                                               \
+        register UINTN third __asm__("r2") = (argument);                                                               \
+        __asm__ volatile("cpsid if\n\tdsb sy\n\tmcr p15, 0, %2, c7, c5, 0\n\tdsb sy\n\tisb\n\tbx %0" ::"r"(kernel), \
+                         "r"(third), "r"(0)                                                                            \
                          : "memory");                                                                                  \
     } while (0)
 #endif

@@ -44,11 +44,12 @@ MAX_DISKS = 16
 #: The CPU models of each machine, the one that is meant where none is named first.
 CPU_MODELS = {
     "x86_64": ("westmere", "nehalem", "sandybridge"),
+    "i386": ("westmere", "nehalem", "sandybridge"),
     "aarch64": ("cortex-a57", "cortex-a53", "cortex-a72"),
     "riscv64": ("rv64", "sifive-u54"),
 }
 #: The platform of a payload for a machine, where none is asked for.
-DEFAULT_PLATFORMS = {"x86_64": "q35", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}
+DEFAULT_PLATFORMS = {"x86_64": "q35", "i386": "q35-ia32", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}
 
 
 def parse_size(text: object) -> int:
@@ -337,7 +338,7 @@ class Platform(Model):
     """A machine and its firmware."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    machine: Literal["x86_64", "aarch64", "riscv64"] = "x86_64"
+    machine: Literal["x86_64", "i386", "aarch64", "riscv64"] = "x86_64"
     cpu: Literal[
         "nehalem", "westmere", "sandybridge", "cortex-a53", "cortex-a57", "cortex-a72", "rv64", "sifive-u54"
     ] = "westmere"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 from typing import TYPE_CHECKING, Any, Protocol
 
+from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from efi_services.abi import Abi
     from efi_services.firmware import Firmware
     from shim.machine.machine import Machine, Stop
     from shim.machine.ram import Ram
@@ -35,19 +36,20 @@ class _Decoder(Protocol):
         """What is kept as it is: file names and bytes."""
 
 
-_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "aarch64": arm64, "riscv64": riscv64}
+_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "i386": x86, "aarch64": arm64, "riscv64": riscv64}
 
 
 def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
     """Everything that a kernel finds: registers, what its boot protocol has, tables, and the memory map."""
     registers, tables = machine.handoff_registers(), firmware.configuration.tables
+    name = machine.architecture.name
     return {
-        "architecture": machine.architecture.name,
+        "architecture": name,
         "entry": stop.pc,
         "entered_from": stop.came_from,
         "entered_from_image": firmware.images.name_at(stop.came_from),
         "registers": registers,
-        **_DECODERS[machine.architecture.name].collect(machine.ram, registers),
+        **_DECODERS[name].collect(machine.ram, registers),
         "configuration_tables": {str(guid): address for guid, address in tables.items()},
         "system_table": firmware.system_table,
         "memory_map": [
@@ -59,7 +61,7 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
             }
             for each in firmware.memory_map.descriptors()
         ],
-        "initrd": _initrd(machine.ram, tables.get(LINUX_EFI_INITRD_MEDIA)),
+        "initrd": _initrd(machine.ram, tables.get(LINUX_EFI_INITRD_MEDIA), ABIS[name]),
     }
 
 
@@ -100,12 +102,13 @@ def save_ram(folder: Path, ram: Ram) -> None:
         raise UnreadableError(f"{target}: {error.strerror}") from None
 
 
-def _initrd(ram: Ram, table: int | None) -> dict[str, int] | None:
-    """Where a stub's configuration table says that it has put the initrd."""
+def _initrd(ram: Ram, table: int | None, abi: Abi) -> dict[str, int] | None:
+    """Where a stub's configuration table says that it has put the initrd: two numbers of natural width."""
     if table is None:
         return None
+    width = abi.pointer_bytes
     try:
-        address, size = struct.unpack("<QQ", ram.view(table, 16))
+        found = bytes(ram.view(table, 2 * width))
     except MemoryFault:
         return None
-    return {"address": address, "size": size}
+    return {"address": abi.unpack(found), "size": abi.unpack(found[width:])}

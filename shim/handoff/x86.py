@@ -59,7 +59,7 @@ def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:
     return {
         "gdt": _hex_at(ram, registers["gdt_base"], registers["gdt_limit"] + 1),
         "idt": {"base": registers["idt_base"], "limit": registers["idt_limit"]},
-        "boot_params": _boot_params(ram, registers["rsi"]),
+        "boot_params": _boot_params(ram, registers.get("rsi", registers.get("esi", 0))),
     }
 
 

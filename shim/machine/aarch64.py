@@ -119,6 +119,10 @@ class AArch64:
         (state,) = engine.read((REGISTERS["pstate"],))
         engine.write(REGISTERS["pstate"], state | DAIF)
 
+    def resume_address(self, engine: Engine, pc: int) -> int:  # noqa: ARG002
+        """Where it stopped."""
+        return pc
+
     def trap(self, engine: Engine, number: int) -> Trap:
         """An abort tells of an access, all others only of themselves."""
         if number not in (_FETCH, _DATA):

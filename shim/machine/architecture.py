@@ -75,6 +75,9 @@ class Architecture(Protocol):
     def mask_interrupts(self, engine: Engine) -> None:
         """Leave interrupts masked, as ExitBootServices does."""
 
+    def resume_address(self, engine: Engine, pc: int) -> int:
+        """What Unicorn wants to be told to go on at *pc*, where the CPU stopped."""
+
     def trap(self, engine: Engine, number: int) -> Trap:
         """What the exception is that Unicorn gives as *number*; asked from within its hook."""
 

@@ -179,7 +179,7 @@ class Machine:
             self.architecture.forget_trap(self._engine)
             monitor.begin()
             try:
-                self._engine.run(pc, self._until)
+                self._engine.run(self.architecture.resume_address(self._engine, pc), self._until)
             except EmulationError as error:
                 failure = error
             self._pass_on()

@@ -1,8 +1,8 @@
 """Page tables of the firmware's own: an identity map in which data can't be executed.
 
-Four levels of tables of 512 entries, as several architectures have them; how an entry is spelt is data. Pages that may
-be both written and executed are mapped not executable until they are first executed: a store to an executable page
-takes Unicorn's slow path, and a stub writes tens of megabytes into pages of a code type.
+Levels of tables of 512 entries, as several architectures have them; how many there are, and how an entry is spelt, is
+data. Pages that may be both written and executed are mapped not executable until they are first executed: a store to an
+executable page takes Unicorn's slow path, and a stub writes tens of megabytes into pages of a code type.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PAGE = 4096
 LARGE = 2 << 20
 _ADDRESS = 0x000F_FFFF_FFFF_F000
-#: What four levels can tell apart; higher addresses would look like low ones.
-_LIMIT = 1 << 48
+#: The first bit of an address that selects an entry, by level; the page's own address lies below the last.
+_LEVELS = (39, 30, 21, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class EntryFormat:
     entry maps nothing. *known* and *lazy* are bits that the CPU ignores: the page is RAM of this map; it may be
     executed although it is mapped otherwise. *page* and *large_page* are the bits that entries for 4 KiB and 2 MiB have
     besides. *table* is a mask that tells an entry which leads to another table, and all bits of such an entry.
+    Addresses have *bits* bits that tables can tell apart: levels that have nothing to select are not there. *root* are
+    the bits of an entry of the first table, where it has others.
     """
 
     read: tuple[int, int]
@@ -42,6 +44,8 @@ class EntryFormat:
     page: int
     large_page: int
     table: tuple[int, int]
+    bits: int = 48
+    root: int | None = None
     shift: int = 0
 
     def address(self, entry: int) -> int:
@@ -51,6 +55,11 @@ class EntryFormat:
     def leading_to(self, address: int) -> int:
         """The bits of an entry that leads to *address*."""
         return address >> self.shift
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The first bit that each level selects by."""
+        return tuple(each for each in _LEVELS if each < self.bits)
 
     @property
     def permissions(self) -> int:
@@ -98,6 +107,7 @@ class PageTables:
 
     def __init__(self, ram: Ram, base: int, ranges: tuple[tuple[int, int], ...], form: EntryFormat) -> None:
         self._form = form
+        self._top, *self._lower = form.levels
         self._next = base
         self.end = base + table_bytes(ranges)
         #: The entries of all tables, the root's first.
@@ -172,10 +182,11 @@ class PageTables:
         entries, count = self._words, len(self._words)
         mask, bits = self._form.table
         bits &= mask
-        address, end = start, min(end, _LIMIT)
+        # Higher addresses would look like low ones.
+        address, end = start, min(end, 1 << self._form.bits)
         while address < end:
-            at, covered = address >> 39 & 511, 1 << 39
-            for shift in (30, 21, 12):
+            at, covered = address >> self._top, 1 << self._top
+            for shift in self._lower:
                 entry = entries[at]
                 # A guest that writes to the tables may make an entry lead elsewhere.
                 table = self._form.address(entry) - self.root >> 3
@@ -189,8 +200,8 @@ class PageTables:
         bits = self._form.encode(Access.RW)
         address = start
         while address < end:
-            at = address >> 39 & 511
-            for shift in (30, 21):
+            at = address >> self._top
+            for shift in self._lower[:-1]:
                 at = self._descend(at) + (address >> shift & 511)
             if address % LARGE == 0 and end - address >= LARGE:
                 self._words[at] = self._form.leading_to(address) | self._form.large_page | bits
@@ -203,7 +214,8 @@ class PageTables:
     def _descend(self, at: int) -> int:
         """The place of the table to which an entry leads; where it leads nowhere, to a new one."""
         if not self._words[at]:
-            self._words[at] = self._form.leading_to(self._new_table()) | self._form.table[1]
+            bits = self._form.table[1] if at > 511 or self._form.root is None else self._form.root
+            self._words[at] = self._form.leading_to(self._new_table()) | bits
         return self._form.address(self._words[at]) - self.root >> 3
 
     def _split(self, at: int) -> None:

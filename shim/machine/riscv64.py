@@ -104,6 +104,10 @@ class RiscV64:
         (status,) = engine.read((REGISTERS["sstatus"],))
         engine.write(REGISTERS["sstatus"], status & ~INTERRUPTS)
 
+    def resume_address(self, engine: Engine, pc: int) -> int:  # noqa: ARG002
+        """Where it stopped."""
+        return pc
+
     def trap(self, engine: Engine, number: int) -> Trap:
         """A fault tells of an access, all others only of themselves. Unicorn has moved the CPU four bytes on."""
         (pc,) = engine.read((REGISTERS["pc"],))

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 
-from efi_services.abi import X86_64, Abi
+from efi_services.abi import I386, X86_64
 from efi_services.device_path import pci
 from efi_services.firmware import Firmware, Ports
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
@@ -566,11 +566,7 @@ def guest():
 @pytest.fixture(scope="session")
 def i386():
     """A 32-bit convention: everything on the stack."""
-    return Abi(
-        name="i386", pointer_bytes=4, argument_registers=(), result="eax", pc="eip", sp="esp", link=None,
-        stack_arguments=4, shadow=0, stack_alignment=16, preserved=("ebx", "esi", "edi", "ebp"),
-        return_instruction=b"\xc3",
-    )  # fmt: skip
+    return I386
 
 
 @pytest.fixture(scope="session")

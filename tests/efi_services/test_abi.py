@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from efi_services.abi import AARCH64, ABIS, RISCV64, X86_64, Convention, Entry
+from efi_services.abi import AARCH64, ABIS, ARM, I386, RISCV64, X86_64, Convention, Entry
 
 
 @pytest.fixture
@@ -138,3 +138,70 @@ def test_finishing_leaves_the_return_to_the_cpu(cpu, memory):
 def test_a_result_is_of_natural_width(cpu, memory, i386):
     cpu.registers.update(eax=0xFFFF_FFFF_0000_0001, esp=0)
     assert Convention(i386, cpu, memory).result() == 1
+
+
+# Pointers of 32 bits.
+
+#: Arguments by their widths, and the slots that they take with cdecl and with AAPCS.
+PLACES = [
+    ((), [], []),
+    ((4, 4, 4), [(0, 1), (1, 2), (2, 3)], [(0, 1), (1, 2), (2, 3)]),
+    ((1, 2, 8), [(0, 1), (1, 2), (2, 4)], [(0, 1), (1, 2), (2, 4)]),
+    ((4, 8, 4), [(0, 1), (1, 3), (3, 4)], [(0, 1), (2, 4), (4, 5)]),
+    # What doesn't fit into the last register goes onto the stack whole.
+    ((4, 4, 4, 8, 4), [(0, 1), (1, 2), (2, 3), (3, 5), (5, 6)], [(0, 1), (1, 2), (2, 3), (4, 6), (6, 7)]),
+    ((4, 8, 8, 4, 8), [(0, 1), (1, 3), (3, 5), (5, 6), (6, 8)], [(0, 1), (2, 4), (4, 6), (6, 7), (8, 10)]),
+]
+
+
+@pytest.mark.parametrize(("widths", "cdecl", "aapcs"), PLACES)
+def test_wide_arguments_take_several_slots(widths, cdecl, aapcs):
+    assert I386.slots(widths) == cdecl
+    assert ARM.slots(widths) == aapcs
+    assert X86_64.slots(widths) == AARCH64.slots(widths) == [(n, n + 1) for n in range(len(widths))]
+
+
+@pytest.mark.parametrize(("widths", "cdecl", "aapcs"), PLACES)
+def test_the_values_of_wide_arguments(cpu, memory, specification, widths, cdecl, aapcs):
+    """Each slot holds a number of its own, so that a mistaken slot shows."""
+    stack = specification.base + 0x100
+    slots = [0x8000_0000 + 0x1111 * n for n in range(16)]
+    for n, slot in enumerate(slots):
+        memory.write(stack + 4 + 4 * n, I386.pack(slot))
+        if n >= 4:
+            memory.write(stack + 0x200 + 4 * (n - 4), ARM.pack(slot))
+    for abi, at, registers, places in ((I386, stack, (), cdecl), (ARM, stack + 0x200, tuple(slots[:4]), aapcs)):
+        values = Convention(abi, cpu, memory).values(Entry(at, 0, registers), widths)
+        assert values == [
+            slots[first] if end == first + 1 else slots[first] | slots[first + 1] << 32 for first, end in places
+        ]
+
+
+def test_a_function_of_the_guest_is_called_as_cdecl_has_it(cpu, memory, specification):
+    cpu.registers.update(dict.fromkeys(I386.preserved, 7), esp=specification.base + 0x1005, eip=0)
+    convention = Convention(I386, cpu, memory)
+    saved = convention.save()
+    convention.call(0xF00, (0x11, 0x22), 0xBAC0, saved)
+    stack = cpu.registers["esp"]
+    assert (cpu.registers["eip"], (stack + 4) % 16) == (0xF00, 0)
+    assert memory.read(stack, 12) == I386.pack(0xBAC0) + I386.pack(0x11) + I386.pack(0x22)
+    assert stack + 12 <= saved[0]
+
+
+def test_a_function_of_the_guest_is_called_as_aapcs_has_it(cpu, memory, specification):
+    """The return address and the function's tell the instruction set in their lowest bit, and keep it."""
+    stack = specification.base + 0x1000
+    cpu.registers.update(dict.fromkeys((*ARM.argument_registers, *ARM.preserved), 7), sp=stack, lr=0x7777, pc=0)
+    convention = Convention(ARM, cpu, memory)
+    entry = convention.enter()
+    assert (entry.caller, ARM.code_address(entry.caller)) == (0x7777, 0x7776)
+    saved = convention.save()
+    convention.call(0xF01, (1, 2, 3, 4, 5), 0xBAC0, saved)
+    assert [cpu.registers[each] for each in ("pc", "lr", "r0", "r3", "sp")] == [0xF01, 0xBAC0, 1, 4, stack - 8]
+    assert memory.read(stack - 8, 4) == ARM.pack(5)
+    convention.leave(saved, entry.caller, 9)
+    assert [cpu.registers[each] for each in ("pc", "r0", "sp")] == [0x7777, 9, stack]
+
+
+def test_where_addresses_have_no_further_meaning_code_is_where_they_say():
+    assert {abi.code_address(0x7777) for abi in (X86_64, AARCH64, I386)} == {0x7777}

@@ -89,7 +89,7 @@ def test_a_number_too_long_to_read_is_no_size():
 
 
 def test_the_ready_platforms():
-    assert ready_platforms() == ("q35", "q35-tdx", "q35-tpm", "virt-arm64", "virt-riscv64")
+    assert ready_platforms() == ("q35", "q35-ia32", "q35-tdx", "q35-tpm", "virt-arm64", "virt-riscv64")
 
 
 def test_q35():
@@ -102,6 +102,12 @@ def test_q35():
         (0x9F000, 4096, True),
     ]
     assert [(each.start, each.size) for each in q35.memory.holes] == [(0xA0000, 384 << 10)]
+
+
+def test_q35_ia32_is_q35_but_for_the_width_of_its_firmware():
+    narrow = load_platform("q35-ia32")
+    assert narrow.machine == "i386"
+    assert narrow.model_copy(update={"name": "q35", "machine": "x86_64"}) == load_platform("q35")
 
 
 def test_virt_arm64():

@@ -28,10 +28,10 @@ def ram():
 def collect(ram):
     """Collects the state of a machine with this RAM; registers can be changed."""
 
-    def collects(tables=None, **registers):
+    def collects(tables=None, machine="x86_64", **registers):
         values = {"rsi": BOOT_PARAMS, "gdt_base": GDT, "gdt_limit": 15, "idt_base": 0x5000, "idt_limit": 4095}
         machine = SimpleNamespace(
-            architecture=SimpleNamespace(name="x86_64"), ram=ram, handoff_registers=lambda: {**values, **registers}
+            architecture=SimpleNamespace(name=machine), ram=ram, handoff_registers=lambda: {**values, **registers}
         )
         ranges = (
             Range(0x1000, 0x2000, MemoryType.BootServicesData, RAM),
@@ -82,6 +82,11 @@ def test_the_initrd_is_in_a_configuration_table(ram, collect):
     ram.write(0x7000, struct.pack("<QQ", 0x8000, 1234))
     assert collect(tables={LINUX_EFI_INITRD_MEDIA: 0x7000})["initrd"] == {"address": 0x8000, "size": 1234}
     assert collect(tables={LINUX_EFI_INITRD_MEDIA: HIGH[1] - 8})["initrd"] is None
+    # Where pointers have 32 bits, so have its address and size.
+    ram.write(0x7000, struct.pack("<II", 0x8000, 1234))
+    found = collect(tables={LINUX_EFI_INITRD_MEDIA: 0x7000}, machine="i386", esi=BOOT_PARAMS)
+    assert found["initrd"] == {"address": 0x8000, "size": 1234}
+    assert collect(tables={LINUX_EFI_INITRD_MEDIA: HIGH[1] - 4}, machine="i386")["initrd"] is None
     assert collect()["initrd"] is None
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from efi_services.ports import Access
 from shim.machine.aarch64 import AARCH64
+from shim.machine.i386 import I386
 from shim.machine.paging import LARGE, PAGE, PageTables, table_bytes
 from shim.machine.ram import Ram
 from shim.machine.riscv64 import RISCV64
@@ -22,13 +23,13 @@ ACCESSES = tuple(Access(bits) for bits in range(8))
 @pytest.fixture(
     scope="module",
     autouse=True,
-    params=[(X86_64, "_x86_64"), (AARCH64, "_aarch64"), (RISCV64, "_riscv64")],
-    ids=["x86_64", "aarch64", "riscv64"],
+    params=[(X86_64, "_x86_64", 4), (AARCH64, "_aarch64", 4), (RISCV64, "_riscv64", 4), (I386, "_i386", 3)],
+    ids=["x86_64", "aarch64", "riscv64", "i386"],
 )
 def architecture(request):
     """Every test is of page tables of each architecture."""
-    architecture, reader = request.param
-    use.form, use.read = architecture.entry_format, globals()[reader]
+    architecture, reader, use.levels = request.param
+    use.form, use.read, use.limit = architecture.entry_format, globals()[reader], architecture.address_limit
 
 
 #: The form of entries, and how the CPU reads one: gives leads on, frame, writable, executable; None where not present.
@@ -37,6 +38,8 @@ use = SimpleNamespace()
 
 def make(*ranges):
     """Page tables in RAM of their own: the map's ranges need no bytes behind them."""
+    if ranges[-1][1] > use.limit:
+        pytest.skip("no memory of this architecture")
     ram = Ram(((TABLES, TABLES + TABLES_ROOM),))
     return ram, PageTables(ram, TABLES, ranges, use.form)
 
@@ -49,6 +52,14 @@ def _x86_64(entry, level):
     assert not entry & 0x000F_0000_0000_0000
     assert not entry & 4, "no page belongs to user mode"
     return level > 1 and not entry & 0x80, entry & 0x0000_FFFF_FFFF_F000, bool(entry & 2), not entry >> 63
+
+
+def _i386(entry, level):
+    """Intel SDM volume 3, section 4.4: the entries of the first table have no permissions, and bits that must be 0."""
+    if level < 3:
+        return _x86_64(entry, level)
+    assert not entry & 0xFFFF_0000_0000_01E6
+    return (True, entry & 0x0000_FFFF_FFFF_F000, True, True) if entry & 1 else None
 
 
 def _aarch64(entry, level):
@@ -89,7 +100,7 @@ def walk(ram, root, address):
     """What the CPU sees: physical address, page size, and present, writable, executable; None where not present."""
     assert -(1 << 47) <= address < 1 << 47
     table, writable, executable = root, True, True
-    for level in (4, 3, 2, 1):
+    for level in range(use.levels, 0, -1):
         shift = 12 + 9 * (level - 1)
         entry = int.from_bytes(ram.view(table + 8 * (address >> shift & 0x1FF), 8), "little")
         read = use.read(entry, level)
@@ -108,7 +119,7 @@ def walk(ram, root, address):
 
 def used_tables(ram, root):
     """The addresses of all tables that the CPU can reach."""
-    found, todo = set(), [(root, 4)]
+    found, todo = set(), [(root, use.levels)]
     while todo:
         table, level = todo.pop()
         found.add(table)
@@ -210,7 +221,7 @@ def test_a_fresh_map_can_be_written_and_not_executed():
 def test_whole_large_pages_stay_large():
     ram, tables = make((0, 4 * LARGE))
     tables.protect(LARGE, 2 * LARGE, Access.RX)
-    assert len(used_tables(ram, tables.root)) == 3
+    assert len(used_tables(ram, tables.root)) == use.levels - 1
     for address, access in ((0, Access.RW), (LARGE, Access.RX), (3 * LARGE - PAGE, Access.RX), (3 * LARGE, Access.RW)):
         assert walk(ram, tables.root, address)[1] == LARGE
         assert tables.access(address) is access
@@ -366,8 +377,8 @@ def test_the_executable_parts_of_a_range():
 
 @pytest.mark.parametrize("address", [1 << 48, (1 << 64) - 1, (1 << 64) - PAGE])
 def test_an_address_that_the_tables_can_not_hold_is_not_mapped(address):
-    # The tables look at 48 bits: what is above must not be taken for the page below.
-    _, tables = make((0, LARGE), ((1 << 39) - LARGE, 1 << 39))
+    # The tables look at 48 bits, or at 32: what is above must not be taken for the page below.
+    _, tables = make((0, LARGE), ((1 << 32) - LARGE, 1 << 32))
     assert tables.access(address) is None
     assert not executable(tables, address)
 

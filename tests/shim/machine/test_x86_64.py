@@ -11,7 +11,7 @@ import pytest
 from efi_services.ports import Access
 from shim.machine.machine import COUNTER_READ_NS
 from shim.machine.paging import PAGE
-from shim.machine.x86_64 import CPU_MODELS, EXCEPTIONS
+from shim.machine.x86 import CPU_MODELS, EXCEPTIONS
 
 HALTED = "the CPU was halted for good"
 

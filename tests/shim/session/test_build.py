@@ -60,6 +60,13 @@ def test_virt_arm64():
     assert spans((each.start, each.end) for each in firmware.ranges) == [(GIB, 2 * GIB)]
 
 
+def test_a_machine_of_32_bits_has_no_memory_above_4_gib():
+    narrow = load_platform("q35-ia32")
+    check(narrow.with_memory(2 << 30))
+    with pytest.raises(UsageError, match="below 0x100000000"):
+        build(narrow.with_memory(3 << 30))
+
+
 def test_memory_that_the_cpu_can_not_address():
     memory = Memory(base=(1 << 40) - GIB, size=GIB)
     build(Platform(name="x", machine="aarch64", memory=memory))
