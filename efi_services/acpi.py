@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 
 RSDP_SIZE = 36
+#: Start method and address of the control area, by the TPM's interface: FIFO at the TPM's usual place, where there is
+#: no control area, and CRB with QEMU's.
+START_METHODS = {"tis": (6, 0), "crb": (7, 0xFED4_0040)}
 
 
 def checksummed(table: bytes, at: int, size: int | None = None) -> bytes:
@@ -14,11 +17,16 @@ def checksummed(table: bytes, at: int, size: int | None = None) -> bytes:
     return table[:at] + bytes([-total & 0xFF]) + table[at + 1 :]
 
 
+def table(signature: bytes, revision: int, body: bytes) -> bytes:
+    """A table of the firmware's own: the header that all have (section 5.2.6), and *body*."""
+    size = 36 + len(body)
+    head = struct.pack("<4sIBB6s8sI4sI", signature, size, revision, 0, b"EFSHIM", b"EFISHIM ", 1, b"SHIM", 1)
+    return checksummed(head + body, 9)
+
+
 def xsdt(addresses: list[int]) -> bytes:
     """The table of tables."""
-    size = 36 + 8 * len(addresses)
-    head = struct.pack("<4sIBB6s8sI4sI", b"XSDT", size, 1, 0, b"EFSHIM", b"EFISHIM ", 1, b"SHIM", 1)
-    return checksummed(head + struct.pack(f"<{len(addresses)}Q", *addresses), 9)
+    return table(b"XSDT", 1, struct.pack(f"<{len(addresses)}Q", *addresses))
 
 
 def rsdp(xsdt_address: int) -> bytes:
@@ -29,5 +37,13 @@ def rsdp(xsdt_address: int) -> bytes:
 
 def ccel(kind: int, log: int, size: int) -> bytes:
     """Where the event log of confidential computing is (UEFI 2.10, section 38.2.1's EFI_CC_TYPE; ACPI 6.5, 5.2.34)."""
-    head = struct.pack("<4sIBB6s8sI4sI", b"CCEL", 56, 1, 0, b"EFSHIM", b"EFISHIM ", 1, b"SHIM", 1)
-    return checksummed(head + struct.pack("<BBHQQ", kind, 0, 0, size, log), 9)
+    return table(b"CCEL", 1, struct.pack("<BBHQQ", kind, 0, 0, size, log))
+
+
+def tpm2(interface: str, log: int, size: int) -> bytes:
+    """How to talk to the TPM, *interface* of START_METHODS, and where its event log is (TCG ACPI 1.2, section 7.3).
+
+    Revision 4, for a client platform, as QEMU has it.
+    """
+    method, control_area = START_METHODS[interface]
+    return table(b"TPM2", 4, struct.pack("<HHQI12xIQ", 0, 0, control_area, method, size, log))

@@ -217,13 +217,23 @@ class Firmware:
     # The life of a run.
 
     def load_payload(self, data: bytes, name: str, command_line: str | None) -> Image:
-        """Place the payload, with *command_line* as its load options; raises EfiError as LoadImage does."""
-        firmware_events.ready_to_boot(self.measurer, self.variables)
-        device = self.install(0, guids.DEVICE_PATH, self._path(vendor_hardware(guids.SHIM_PAYLOAD), "payload device"))
+        """Place the payload, with *command_line* as its load options; raises EfiError as LoadImage does.
+
+        A boot manager is ready to boot first, and loads then. EDK2's platforms for QEMU load a kernel of ``-kernel``
+        before (OvmfPkg's TryRunningQemuKernel), and where they have it from is in its path.
+        """
+        direct = self.platform.direct_boot
+        media = vendor_media(guids.QEMU_KERNEL_LOADER) if direct else vendor_hardware(guids.SHIM_PAYLOAD)
+        path = media + file_path("kernel" if direct else f"\\{name}") + END
+        if not direct:
+            firmware_events.ready_to_boot(self.measurer, self.variables)
+        device = self.install(0, guids.DEVICE_PATH, self._path(media, "payload device"))
         options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
-        path = file_path(f"\\{name}") + END
         self.image_policy.admit(data, path)
-        return self.images.load(data, path, 0, name, options, device)
+        image = self.images.load(data, path, 0, name, options, device, on_device=len(media))
+        if direct:
+            firmware_events.ready_to_boot(self.measurer, self.variables)
+        return image
 
     def run_payload(self, image: Image) -> Calls[None]:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""
@@ -398,7 +408,7 @@ class Firmware:
 
     def _offer_configuration(self) -> None:
         platform = self.platform
-        own_tables = platform.acpi + self._ccel()
+        own_tables = platform.acpi + self._logs_in_acpi()
         if own_tables:
             addresses = [
                 self._provide(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4].decode('latin-1')}")
@@ -433,12 +443,17 @@ class Firmware:
             return None
         return ports.tpm or Tpm(settings.algorithms, ports.entropy, ports.clock)
 
-    def _ccel(self) -> tuple[bytes, ...]:
-        """The ACPI table that tells the kernel of the log of confidential computing."""
-        ledger = self.measurer.cc
-        if ledger is None:
-            return ()
-        return (acpi.ccel(CC_TYPES[ledger.kind], ledger.areas.log.address, ledger.areas.log.size),)
+    def _logs_in_acpi(self) -> tuple[bytes, ...]:
+        """The ACPI tables that tell the kernel of the TPM and of the logs, unless the platform has them itself."""
+        made = []
+        if self.measurer.tpm is not None and self.platform.tpm is not None:
+            log = self.measurer.tpm.areas.log
+            made.append(acpi.tpm2(self.platform.tpm.interface, log.address, log.size))
+        if self.measurer.cc is not None:
+            log = self.measurer.cc.areas.log
+            made.append(acpi.ccel(CC_TYPES[self.measurer.cc.kind], log.address, log.size))
+        given = {each[:4] for each in self.platform.acpi}
+        return tuple(each for each in made if each[:4] not in given)
 
     def _runtime_properties(self) -> int:
         """EFI_RT_PROPERTIES_TABLE (section 4.6.2): what is implemented, as far as the platform allows it."""

@@ -41,6 +41,9 @@ EVENT_GROUP_READY_TO_BOOT = Guid("7ce88fb3-4bd7-4679-87a8-a8d8dee50d2b")
 #: The project's own: device path of the payload that the shim starts.
 SHIM_PAYLOAD = Guid("3c1ad2f6-1c0b-4f6b-9d5e-6a7f8a6f2d10")
 
+#: OvmfPkg's: the file system over what QEMU was given with -kernel, -initrd and -append.
+QEMU_KERNEL_LOADER = Guid("1428f772-b64a-441e-b8c3-9ebdd7f893c7")
+
 #: What others call GUIDs that stubs look for, whether or not this firmware has them.
 _NAMES = {
     GLOBAL_VARIABLE: "EFI_GLOBAL_VARIABLE",

@@ -70,8 +70,11 @@ class Images:
         name: str,
         options: bytes = b"",
         device: int = 0,
+        on_device: int = 0,
     ) -> Image:
         """Place an image in memory and make its handle; whether it may be is decided before.
+
+        The first *on_device* bytes of *path* lead to *device*, the others from there to the file.
 
         Raises:
             EfiError: UNSUPPORTED (no image, or for another machine), LOAD_ERROR (it can't lie where there is
@@ -111,13 +114,22 @@ class Images:
             )
         firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
         try:
-            return self._install(file, base, pages * PAGE, path, parent, name, options, device)
+            return self._install(file, base, pages * PAGE, path, parent, name, options, device, on_device)
         except EfiError:
             firmware.free_pages(base, pages)
             raise
 
     def _install(
-        self, file: ImageFile, base: int, size: int, path: bytes, parent: int, name: str, options: bytes, device: int
+        self,
+        file: ImageFile,
+        base: int,
+        size: int,
+        path: bytes,
+        parent: int,
+        name: str,
+        options: bytes,
+        device: int,
+        on_device: int,
     ) -> Image:
         firmware = self._firmware
         code, data_type = _MEMORY[file.subsystem]
@@ -130,7 +142,7 @@ class Images:
             parent_handle=parent,
             system_table=firmware.system_table,
             device_handle=device,
-            file_path=path_at,
+            file_path=path_at + on_device,
             load_options_size=len(options),
             load_options=options_at,
             image_base=base,

@@ -32,6 +32,7 @@ class Measuring:
 
     *kind* is tpm, tdx or cca. *events* are those that the platform knows of its firmware's own code, of which ours
     is none; digests that they lack are of their data. *header_index* is what the log's first entry has for a register.
+    *interface* is the TPM's, tis or crb, as ACPI tells of it.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Measuring:
     log_bytes: int = 64 * 1024
     final_bytes: int = 32 * 1024
     header_index: int = 0
+    interface: str = "tis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Platform:
     """The machine, as far as firmware sees it.
 
     Times are seconds since 1970; *stack_bytes* is what the payload's stack gets (UEFI asks for 128 KiB at
-    least). *runtime_services* is the mask of EFI_RT_PROPERTIES_TABLE.
+    least). *runtime_services* is the mask of EFI_RT_PROPERTIES_TABLE. With *direct_boot* the payload is no boot
+    option's, but what QEMU's ``-kernel`` names.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Platform:
     memory_attribute: bool = True
     boot_hart_protocol: bool = True
     console: bool = True
+    direct_boot: bool = False
     tpm: Measuring | None = None
     cc: Measuring | None = None
     runtime_services: int = field(default=0x3FFF)

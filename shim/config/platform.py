@@ -121,7 +121,9 @@ class Memory(Model):
 class FirmwareSettings(Model):
     """What the firmware says of itself, and which protocols it offers.
 
-    *start_time* is what GetTime says at power-on. *boot_hart_protocol* counts on riscv64 only.
+    *start_time* is what GetTime says at power-on. With *direct_boot* the payload is loaded and measured as OVMF does it
+    with what QEMU's -kernel names: before boot variables and separators. Without it, it is what a boot option names.
+    *boot_hart_protocol* counts on riscv64 only.
     """
 
     vendor: str = Field(default="efi-shim", max_length=200)
@@ -129,6 +131,7 @@ class FirmwareSettings(Model):
     start_time: Moment = datetime(2026, 1, 1, tzinfo=UTC)
     stack: Size = 256 << 10
     console: bool = True
+    direct_boot: bool = False
     rng: bool = True
     memory_attribute: bool = True
     boot_hart_protocol: bool = True
@@ -246,11 +249,13 @@ LogSize = Annotated[Size, Field(ge=4 << 10, le=16 << 20)]
 class Tpm(Model):
     """A TPM 2.0: our model with these *banks*, or an swtpm that runs already, with those that it has.
 
-    *swtpm* is where its commands go: 127.0.0.1 and a port, or the path of a socket.
+    *swtpm* is where its commands go: 127.0.0.1 and a port, or the path of a socket. *interface* is what the ACPI table
+    TPM2 says of how the kernel talks to it: QEMU's tpm-tis, or its tpm-crb.
     """
 
     banks: tuple[BankName, ...] | None = Field(default=None, min_length=1)
     swtpm: str | None = None
+    interface: Literal["tis", "crb"] = "tis"
     log_size: LogSize = 64 << 10
     final_events_size: LogSize = 32 << 10
     events: tuple[TpmEvent, ...] = ()

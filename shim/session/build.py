@@ -74,6 +74,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         memory_attribute=settings.memory_attribute,
         boot_hart_protocol=settings.boot_hart_protocol,
         console=settings.console,
+        direct_boot=settings.direct_boot,
         tpm=_tpm(platform),
         cc=_cc(platform),
         runtime_services=settings.runtime_services,
@@ -93,7 +94,7 @@ def _tpm(platform: Platform) -> Measuring | None:
         return None
     banks = tuple(each for each in Algorithm if each.label in tpm.active)
     events = _events((each.pcr, each) for each in tpm.events)
-    return Measuring("tpm", banks, events, tpm.log_size, tpm.final_events_size)
+    return Measuring("tpm", banks, events, tpm.log_size, tpm.final_events_size, interface=tpm.interface)
 
 
 def _cc(platform: Platform) -> Measuring | None:

@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 
 import pytest
@@ -39,6 +40,35 @@ def test_the_root_is_found_through_the_configuration_table(power_on):
     found = [guest.bytes_at(at, guest.u32(at + 4)) for at in struct.unpack_from("<2Q", xsdt, 36)]
     assert found == list(tables)
     assert {guest.firmware.memory_map.at(at).type.name for at in (root, xsdt_at)} == {"ACPIReclaimMemory"}
+
+
+def tables_of(guest):
+    """The ACPI tables by their signatures."""
+    xsdt_at = guest.u64(guest.tables()[guids.ACPI_20_TABLE] + 24)
+    count = (guest.u32(xsdt_at + 4) - 36) // 8
+    addresses = struct.unpack(f"<{count}Q", guest.bytes_at(xsdt_at + 36, 8 * count))
+    return {guest.bytes_at(at, 4): guest.bytes_at(at, guest.u32(at + 4)) for at in addresses}
+
+
+@pytest.mark.parametrize(("interface", "method", "control_area"), [("tis", 6, 0), ("crb", 7, 0xFED4_0040)])
+def test_a_tpm_is_told_as_qemu_tells_it(power_on, measuring, interface, method, control_area):
+    """The fields of what QEMU 7.2 gives a guest; the log area is the one that is filled."""
+    settings = dataclasses.replace(measuring["tpm"], interface=interface)
+    guest = power_on(tpm=settings)
+    made = tables_of(guest)[b"TPM2"]
+    assert (len(made), made[8], sum(made) & 0xFF) == (76, 4, 0)
+    assert struct.unpack("<HHQI", made[36:52]) == (0, 0, control_area, method)
+    assert made[52:64] == bytes(12)
+    log = guest.firmware.measurer.tpm.areas.log
+    assert struct.unpack("<IQ", made[64:]) == (log.size, log.address)
+    assert guest.bytes_at(log.address + 32, 15) == b"Spec ID Event03"
+
+
+def test_a_platforms_own_table_goes_before_ours(power_on, measuring):
+    own = table(b"TPM2", b"own")
+    found = tables_of(power_on(**measuring, acpi=(own,)))
+    assert found.keys() == {b"TPM2", b"CCEL"}
+    assert found[b"TPM2"] == own
 
 
 def test_smbios(power_on):

@@ -30,7 +30,10 @@ def test_the_payload(power_on):
     assert path.startswith(b"\4\4" + (4 + 2 * len("\\payload.efi\0")).to_bytes(2, "little"))
     device = guest.firmware.handles.get(told.device_handle, guids.DEVICE_PATH).interface
     assert guest.bytes_at(device, 4) == b"\1\4\x14\0"
-    assert guest.firmware.handles.get(handle, guids.LOADED_IMAGE_DEVICE_PATH).interface == told.file_path
+    # The path from the device on is a part of the whole path.
+    whole = guest.firmware.handles.get(handle, guids.LOADED_IMAGE_DEVICE_PATH).interface
+    assert whole + 0x14 == told.file_path
+    assert guest.bytes_at(whole, 0x14) == guest.bytes_at(device, 0x14)
 
 
 def test_the_payload_starts_as_a_function(power_on):

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from efi_services import guids
-from efi_services.device_path import END, file_path
+from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
 from efi_services.platform import PlatformError
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event, EventType, variable_data
@@ -89,8 +89,27 @@ def test_the_payload_by_its_authenticode(both):
     both.start()
     event = both.firmware.measurer.tpm.events[-1]
     assert event.digests[SHA256] == hashlib.sha256(b"payload").digest()
-    path = file_path("\\payload.efi") + END
+    path = vendor_hardware(guids.SHIM_PAYLOAD) + file_path("\\payload.efi") + END
     assert event.data == struct.pack("<QQQQ", 0, len(b"MZpayload"), 0, len(path)) + path
+
+
+def test_a_kernel_of_qemus_is_loaded_before_anything_is_booted(power_on, measuring):
+    """OvmfPkg's TryRunningQemuKernel: LoadImage, and only then EfiSignalEventReadyToBoot."""
+    order = Variable("BootOrder", guids.GLOBAL_VARIABLE, 7, b"\0\0")
+    guest = power_on(**measuring, direct_boot=True, variables=(order,))
+    guest.start()
+    ledger = guest.firmware.measurer.tpm
+    assert sequence(ledger)[6:] == [
+        (4, "EFI_BOOT_SERVICES_APPLICATION"),
+        (1, "EFI_VARIABLE_BOOT"),
+        (4, "EFI_ACTION"),
+        *[(index, "SEPARATOR") for index in range(7)],
+    ]
+    path = vendor_media(guids.QEMU_KERNEL_LOADER) + file_path("kernel") + END
+    assert ledger.events[6].data[32:] == path
+    assert [each for _, each in sequence(guest.firmware.measurer.cc)[6:]] == [
+        "EFI_BOOT_SERVICES_APPLICATION", "EFI_VARIABLE_BOOT", "EFI_ACTION", "SEPARATOR",
+    ]  # fmt: skip
 
 
 def test_an_image_of_the_guest_says_where_its_file_is(both):

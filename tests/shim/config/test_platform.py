@@ -89,7 +89,15 @@ def test_a_number_too_long_to_read_is_no_size():
 
 
 def test_the_ready_platforms():
-    assert ready_platforms() == ("q35", "q35-ia32", "q35-tdx", "q35-tpm", "virt-arm64", "virt-riscv64")
+    assert ready_platforms() == (
+        "q35",
+        "q35-ia32",
+        "q35-tdx",
+        "q35-tpm",
+        "virt-arm64",
+        "virt-arm64-tpm",
+        "virt-riscv64",
+    )
 
 
 def test_q35():
