@@ -18,6 +18,7 @@ def measure(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the profile.")
     ] = None,
     against: Annotated[Path | None, typer.Option(help="Compare with this log, event by event.")] = None,
+    payload: Annotated[Path | None, typer.Option(help="The run's payload, if it is not in the cache.")] = None,
     gap: Annotated[bool, typer.Option("--gap", help="Which inputs a register covers, and which none does.")] = False,
 ) -> None:
     """Say what a boot measures: logs, register values and reference values from a run."""
@@ -37,7 +38,7 @@ def measure(
         raise UsageError("--format, --against and --gap are three questions: ask one")
     if output is not None and not form:
         raise UsageError("-o is for --format: say in which form to write")
-    folder = open_run(run)
+    folder = open_run(run, payload)
     measured = PROFILES[profile].measure(folder, _options(option or []))
     if against is not None:
         differences = measurements.show_comparison(measured, _read(against), str(against))

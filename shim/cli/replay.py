@@ -27,10 +27,10 @@ def replay(
     """Do a run again, compare it with what was recorded, and store its accesses row by row in its folder."""
     from shim.cli.places import read_initrd
     from shim.disks.attached import settings_of
-    from shim.replay import find_initrd, find_payload
     from shim.replay import replay as do_again
     from shim.report.live import Live
     from shim.trace.folder import open_run
+    from shim.trace.inputs import find_initrd, find_payload
 
     between = parse_calls(calls)
     # To be ended from outside is an end like Ctrl-C: nothing stays behind in the folder.

@@ -6,35 +6,52 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from efi_services.tcg.events import EventType, split_variable_data, type_name
-from shim.measure.consumed import consumed
+from efi_services.tcg.piece import Piece
+from shim.errors import MissingError
+from shim.measure import pieces
+from shim.measure.consumed import Consumed, consumed
+from shim.trace.inputs import find_payload
 
 if TYPE_CHECKING:
     from efi_services.tcg.events import Event
-    from shim.measure.consumed import Consumed
     from shim.measure.model import Measured, Measurements
     from shim.trace.folder import RunFolder
 
 
-#: Inputs that others stand for: the image for its file, load options for the command line.
-_SAME = {"payload", "command line"}
+#: Inputs that others stand for: load options for the command line.
+_SAME = {"command line"}
 _VARIABLES = {EventType.EV_EFI_VARIABLE_DRIVER_CONFIG, EventType.EV_EFI_VARIABLE_BOOT}
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """An input and the events whose digest is its: register and type; none of them is the gap."""
+    """An input and the events whose digest is its: register and type; none of them is the gap.
+
+    None says that it can't be told: the payload, where its file isn't at hand.
+    """
 
     consumed: Consumed
-    by: tuple[str, ...]
+    by: tuple[str, ...] | None
 
 
 def coverage(run: RunFolder, measured: Measured) -> list[Covered]:
     """Every input that the stub consumed, or was given where the run wasn't traced, with what covers it."""
+    found = [Consumed(_image(run), None), *consumed(run)]
     return [
-        Covered(each, tuple(name for one in measured.sets for name in _covering(each, one)))
-        for each in consumed(run)
+        Covered(
+            each, tuple(name for one in measured.sets for name in _covering(each, one)) if each.piece.digests else None
+        )
+        for each in found
         if each.bytes_read != 0 and each.piece.name not in _SAME
     ]
+
+
+def _image(run: RunFolder) -> Piece:
+    """The payload by its Authenticode digests; without any where it is not at hand."""
+    try:
+        return pieces.image(find_payload(run, run.payload).data)
+    except MissingError:
+        return Piece(pieces.IMAGE, 0, run.report.payload.size, {})
 
 
 def _covers(event: Event, input_: Consumed, measurements: Measurements) -> bool:

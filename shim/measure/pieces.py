@@ -70,16 +70,17 @@ def _digest(text: str, algorithm: Algorithm) -> bytes:
     return digest
 
 
-def inputs(payload: bytes | None, cmdline: str | None, initrd: bytes | None) -> list[Piece]:
-    """The files that go into a run, and the command line as text; what of it the guest gets comes on its own.
+def image(payload: bytes) -> Piece:
+    """The payload as firmware measures images: its digests are the Authenticode ones."""
+    return Piece(IMAGE, 0, len(payload), {each: authenticode(payload, each.label) for each in Algorithm})
 
-    The payload is there twice, since firmware measures images by their Authenticode digests; None leaves it out: all
-    digests of a large one take longer than many a run.
+
+def inputs(cmdline: str | None, initrd: bytes | None) -> list[Piece]:
+    """What went into a run beside the payload, as the user gave it; what the guest gets of it comes on its own.
+
+    The payload is left out: all its digests can take longer than a run, and it can be found by its hash.
     """
     found = []
-    if payload is not None:
-        signed = {each: authenticode(payload, each.label) for each in Algorithm}
-        found += [piece("payload", payload), Piece(IMAGE, 0, len(payload), signed)]
     if cmdline is not None:
         found.append(piece("command line", cmdline.encode()))
     if initrd is not None:

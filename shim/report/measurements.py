@@ -79,7 +79,7 @@ def show_gap(run: RunFolder, measured: Measured) -> None:
             piece.name,
             piece.size,
             "-" if found.bytes_read is None else found.bytes_read,
-            "; ".join(each.by) or "nothing",
+            "not known: give the file with --payload" if each.by is None else "; ".join(each.by) or "nothing",
             ", ".join(found.readers[:_SHOWN_READERS]) + (" …" if len(found.readers) > _SHOWN_READERS else ""),
         )
     stdout_console().print(table)

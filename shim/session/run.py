@@ -182,8 +182,7 @@ class Session:
         if self._request.dump_ram:
             state.save_ram(self._folder, self._machine.ram)
         request = self._request
-        measures = bool(self._firmware.measurer.ledgers)
-        files = pieces.inputs(request.payload.data if measures else None, request.cmdline, request.initrd)
+        files = pieces.inputs(request.cmdline, request.initrd)
         pieces.save(self._folder / pieces.INPUTS, [*files, *self._watcher.inputs])
         made = self._report(ended, handoff)
         write_whole(self._folder / "console.txt", self._firmware.console.text)

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run folder and what its run.json says."""
+    """A run folder and what its run.json says; *payload* is where its payload lies, if somebody told."""
 
     path: Path
     report: RunReport
+    payload: Path | None = None
 
     def table(self, name: str) -> pa.Table:
         """One of its tables; raises UnreadableError where the file is missing or damaged."""
@@ -58,8 +59,8 @@ class _Versioned(BaseModel):
     schema_: str = Field(alias="schema")
 
 
-def open_run(path: Path) -> RunFolder:
-    """The run in *path*; raises UnreadableError where there is none that we understand."""
+def open_run(path: Path, payload: Path | None = None) -> RunFolder:
+    """The run in *path*, whose payload is *payload*; raises UnreadableError where there is none that we understand."""
     file = path / "run.json"
     try:
         text = file.read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def open_run(path: Path) -> RunFolder:
         schema = _Versioned.model_validate_json(text).schema_
         if schema != SCHEMA:
             raise UnreadableError(f"{file}: of schema {schema}, this version reads {SCHEMA}")
-        return RunFolder(path, RunReport.model_validate_json(text))
+        return RunFolder(path, RunReport.model_validate_json(text), payload)
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{each}." for each in first["loc"]).rstrip(".")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event, EventType
-from shim.errors import MissingError, UnreadableError, UsageError
+from efi_services.tcg.piece import piece
+from shim.errors import MissingError, UsageError
 from shim.measure import pieces
 from shim.measure.model import Measured, Measurements
+from shim.trace.inputs import find_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +31,7 @@ def build(run: RunFolder, given: Mapping[str, str]) -> Measured:
     if tpm == "none":
         raise MissingError("profile xen: there is no TPM to measure into, so the kernel must not be started")
     found = {each.name: each for each in pieces.load(run.path / pieces.INPUTS)}
-    if "payload" not in found:
-        raise UnreadableError(
-            f"{run.path}: the payload's digests are kept on platforms that measure; run with --platform q35-tpm"
-        )
+    found["payload"] = piece("payload", find_payload(run, run.payload).data)
     bank = (Algorithm.SHA1,)
     order = ((4, "payload", b"kernel"), (5, "command line", b"command line"), (5, "initrd", b"module 0"))
     events = tuple(

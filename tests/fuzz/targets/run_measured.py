@@ -24,7 +24,7 @@ _run = RunFolder(_RUN, _reports.RunReport(**_reports.REPORT))
 
 def seeds():
     (_RUN / "handoff").mkdir(exist_ok=True)
-    pieces.save(_RUN / pieces.INPUTS, pieces.inputs(None, "quiet", b"initrd"))
+    pieces.save(_RUN / pieces.INPUTS, pieces.inputs("quiet", b"initrd"))
     pieces.save(_RUN / pieces.HANDED, [piece("boot_params", bytes(4096), 0x1000), piece("initrd", b"initrd", 0x2000)])
     about = {"sets": [{"kind": "tpm", "file": _LOG, "algorithms": ["sha1", "sha256"], "unknown": [0, 2]}]}
     whole = {

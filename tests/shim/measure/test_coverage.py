@@ -1,17 +1,24 @@
 """Which inputs some register covers."""
 
+import hashlib
+
 import pytest
 
 from efi_services.guids import GLOBAL_VARIABLE
 from efi_services.tcg.algorithms import Algorithm, digests
 from efi_services.tcg.events import Event, EventType, variable_data
 from efi_services.tcg.piece import piece
+from payloads import catalogue
 from shim.measure import coverage as module
+from shim.measure import pieces
 from shim.measure.consumed import Consumed
 from shim.measure.coverage import coverage
 from shim.measure.model import Measurements
+from shim.trace.folder import RunFolder
 
 SHA256 = Algorithm.SHA256
+#: Stands for the payload where a test is not about it.
+PAYLOAD = piece("payload image", b"payload")
 SECURE_BOOT = variable_data(GLOBAL_VARIABLE, "SecureBoot", b"\0")
 
 
@@ -22,7 +29,10 @@ def covered(monkeypatch, wrap):
     def covers(inputs, *sets):
         found = [each if isinstance(each, Consumed) else Consumed(each, None) for each in inputs]
         monkeypatch.setattr(module, "consumed", lambda _run: found)
-        return {each.consumed.piece.name: each.by for each in coverage(None, wrap(*sets))}
+        payload = found[0] if found and found[0].piece.name == "payload image" else Consumed(PAYLOAD, None)
+        monkeypatch.setattr(module, "_image", lambda _run: payload.piece)
+        covering = {each.consumed.piece.name: each.by for each in coverage(None, wrap(*sets))}
+        return {name: by for name, by in covering.items() if payload.piece is not PAYLOAD or name != PAYLOAD.name}
 
     return covers
 
@@ -34,9 +44,8 @@ def one(event, kind="tpm", algorithms=(SHA256,)):
 def test_a_boot(covered, boots, mr_boots):
     options = "console=ttyS0 quiet\0".encode("utf-16-le")
     inputs = [
-        piece("payload", b"file"),
-        piece("command line", b"quiet"),
         piece("payload image", b"Authenticode of kernel"),
+        piece("command line", b"quiet"),
         piece("initrd", b"initrd"),
         piece("load options", options, 0x1000),
         piece("random bytes", b"12345678", 0x2000),
@@ -90,3 +99,29 @@ def test_an_event_that_extends_nothing_covers_nothing(covered):
 def test_a_digest_by_an_algorithm_that_no_register_has_covers_nothing(covered):
     event = Event(4, EventType.EV_IPL, digests((Algorithm.SHA1,), b"x"), b"")
     assert covered([piece("x", b"x")], one(event)) == {"x": ()}
+
+
+@pytest.fixture
+def run(make_report, tmp_path):
+    def make(payload=None, **about):
+        pieces.save(tmp_path / pieces.INPUTS, [piece("initrd", b"cpio")])
+        return RunFolder(tmp_path, make_report(payload=about), payload)
+
+    return make
+
+
+def test_the_payload_is_looked_up_when_it_is_asked_for(run, wrap):
+    hello = catalogue.program("program:hello")
+    image = pieces.image(hello.read_bytes())
+    event = Event(4, EventType.EV_EFI_BOOT_SERVICES_APPLICATION, {SHA256: image.digests[SHA256]}, b"")
+    sha256 = hashlib.sha256(hello.read_bytes()).hexdigest()
+    first, second = coverage(run(name="program:hello", sha256=sha256), wrap(one(event)))
+    assert first.consumed.piece == image
+    assert first.by == ("tpm 4, event 0, EV_EFI_BOOT_SERVICES_APPLICATION",)
+    assert (second.consumed.piece.name, second.by) == ("initrd", ())
+    assert coverage(run(hello, name="elsewhere", sha256=sha256), wrap(one(event)))[0] == first
+
+
+def test_of_a_payload_that_is_not_at_hand_nothing_is_told(run, wrap):
+    first = coverage(run(name="program:hello", size=77), wrap())[0]
+    assert (first.consumed.piece.name, first.consumed.piece.size, first.by) == ("payload image", 77, None)

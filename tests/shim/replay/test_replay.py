@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import payloads
-from payloads import PayloadError, catalogue
+from payloads import catalogue
 from shim.config.platform import load_platform
-from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
-from shim.replay import find_initrd, find_payload, replay
+from shim.errors import DiffersError, UnreadableError, UsageError
+from shim.replay import replay
 from shim.session.run import Request, Session
 from shim.trace import native as native_module
 from shim.trace.folder import open_run
@@ -363,103 +363,3 @@ def test_a_folder_that_cannot_be_written_to(unchanged, monkeypatch):
 
     monkeypatch.setattr(tempfile, "mkdtemp", read_only)
     unchanged(UnreadableError, "run: Read-only file system", progress=stop_at_once)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache and an empty working folder."""
-    monkeypatch.setattr("shim.config.places.cache_folder", lambda: tmp_path / "cache")
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "cache"
-
-
-HELLO = catalogue.program("program:hello").read_bytes()
-OTHER = catalogue.program("program:events").read_bytes()
-
-
-def test_a_program_is_found_by_its_name(cache, recorded):
-    found = find_payload(open_run(recorded("hello")), None)
-    assert (found.name, found.data) == ("program:hello", HELLO)
-
-
-def test_a_payload_is_found_in_the_cache_by_its_hash(cache, recorded):
-    folder = recorded("hello")
-    edit(folder, payload={"name": "debian:trixie/cloud-amd64"})
-    sha256 = hashlib.sha256(HELLO).hexdigest()
-    place = cache / "payloads" / "debian" / "trixie" / "cloud-amd64" / f"{sha256}.efi"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(OTHER)  # damaged
-    with pytest.raises(MissingError):
-        find_payload(open_run(folder), None)
-    place.write_bytes(HELLO)
-    found = find_payload(open_run(folder), None)
-    assert (found.name, found.data) == ("debian:trixie/cloud-amd64", HELLO)
-
-
-def test_a_payload_is_found_in_the_working_folder(cache, recorded):
-    folder = recorded("hello")
-    edit(folder, payload={"name": "hello.efi"})
-    Path("hello.efi").write_bytes(HELLO)
-    found = find_payload(open_run(folder), None)
-    assert (found.name, found.data) == ("hello.efi", HELLO)
-
-
-def test_a_payload_that_is_given_bears_the_runs_name(cache, recorded, tmp_path):
-    folder = recorded("hello")
-    (tmp_path / "copy.efi").write_bytes(HELLO)
-    assert find_payload(open_run(folder), tmp_path / "copy.efi").name == "program:hello"
-
-
-def test_a_payload_that_is_given_has_to_be_the_runs(cache, recorded, tmp_path):
-    folder = recorded("hello")
-    (tmp_path / "other.efi").write_bytes(OTHER)
-    with pytest.raises(UsageError, match=rf"other.efi.*{hashlib.sha256(HELLO).hexdigest()}"):
-        find_payload(open_run(folder), tmp_path / "other.efi")
-    (tmp_path / "text").write_bytes(b"text")
-    for name in ("text", "nowhere"):
-        with pytest.raises(PayloadError):
-            find_payload(open_run(folder), tmp_path / name)
-
-
-@pytest.mark.parametrize("content", [None, OTHER, b"text", b""])
-def test_without_the_payload_one_is_told_what_to_give(content, cache, recorded):
-    folder = recorded("hello")
-    edit(folder, payload={"name": "hello.efi"})
-    if content is not None:
-        Path("hello.efi").write_bytes(content)
-    with pytest.raises(MissingError, match=f"--payload.*{hashlib.sha256(HELLO).hexdigest()}"):
-        find_payload(open_run(folder), None)
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "program:nothing", "program:../hello", "x" * 5000, "a\0b", "/dev/zero", "debian:a/b", "fifo"]
-)
-def test_names_of_payloads_that_lead_nowhere(name, cache, recorded):
-    folder = recorded("hello")
-    edit(folder, payload={"name": name})
-    os.mkfifo("fifo")
-    with pytest.raises(MissingError, match="--payload"):
-        find_payload(open_run(folder), None)
-
-
-def test_the_hash_of_a_run_may_be_no_hash(cache, recorded):
-    folder = recorded("hello")
-    edit(folder, payload={"sha256": "../*"})
-    with pytest.raises(MissingError, match="--payload"):
-        find_payload(open_run(folder), None)
-
-
-def test_the_initrd_has_to_be_the_runs(recorded):
-    run = open_run(recorded("hello", initrd=b"files"))
-    assert find_initrd(run, b"files") == b"files"
-    with pytest.raises(UsageError, match=hashlib.sha256(b"files").hexdigest()):
-        find_initrd(run, b"others")
-    with pytest.raises(MissingError, match=f"--initrd.*{hashlib.sha256(b'files').hexdigest()}"):
-        find_initrd(run, None)
-
-
-def test_a_run_without_initrd_gets_none(recorded):
-    run = open_run(recorded("hello"))
-    assert find_initrd(run, None) is None
-    assert find_initrd(run, b"files") is None

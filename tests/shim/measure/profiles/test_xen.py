@@ -6,7 +6,8 @@ import pytest
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.piece import piece
-from shim.errors import MissingError, UnreadableError, UsageError
+from payloads import catalogue
+from shim.errors import MissingError, UsageError
 from shim.measure import pieces
 from shim.measure.profiles import PROFILES
 from shim.trace.folder import RunFolder
@@ -14,11 +15,16 @@ from shim.trace.folder import RunFolder
 SHA1 = Algorithm.SHA1
 
 
+KERNEL = catalogue.program("program:hello").read_bytes()
+SHA256_OF_KERNEL = hashlib.sha256(KERNEL).hexdigest()
+
+
 @pytest.fixture
 def measure(make_report, tmp_path):
-    def measures(*found, **options):
+    def measures(*found, sha256=SHA256_OF_KERNEL, **options):
         pieces.save(tmp_path / pieces.INPUTS, found)
-        (made,) = PROFILES["xen"].measure(RunFolder(tmp_path, make_report()), options).sets
+        run = RunFolder(tmp_path, make_report(payload={"name": "program:hello", "sha256": sha256}))
+        (made,) = PROFILES["xen"].measure(run, options).sets
         return made
 
     return measures
@@ -35,19 +41,17 @@ def test_kernel_command_line_and_module(measure):
     # In a folder they lie in another order, and among others.
     made = measure(
         piece("initrd", b"cpio"),
-        piece("payload", b"kernel"),
-        piece("payload image", b"another digest"),
         piece("load options", b"q\0", 0x1000),
         piece("command line", b"quiet"),
     )
     assert [(each.index, each.data) for each in made.events] == [(4, b"kernel"), (5, b"command line"), (5, b"module 0")]
     assert made.algorithms == (SHA1,)
-    assert made.registers() == {4: {SHA1: extend(b"kernel")}, 5: {SHA1: extend(b"quiet", b"cpio")}}
+    assert made.registers() == {4: {SHA1: extend(KERNEL)}, 5: {SHA1: extend(b"quiet", b"cpio")}}
     assert made.unknown == frozenset()
 
 
 def test_what_was_not_given_is_not_measured(measure):
-    assert measure(piece("payload", b"kernel")).registers() == {4: {SHA1: extend(b"kernel")}}
+    assert measure().registers() == {4: {SHA1: extend(KERNEL)}}
 
 
 def test_without_a_tpm_the_boot_has_to_fail(measure):
@@ -56,7 +60,7 @@ def test_without_a_tpm_the_boot_has_to_fail(measure):
 
 
 def test_the_tpm_it_has_been_written_for(measure):
-    assert measure(piece("payload", b"kernel"), tpm="1.2").algorithms == (SHA1,)
+    assert measure(tpm="1.2").algorithms == (SHA1,)
 
 
 @pytest.mark.parametrize("options", [{"tpm": "2.0"}, {"tpm": ""}, {"layout": "first"}])
@@ -65,6 +69,6 @@ def test_options_that_make_no_sense(measure, options):
         measure(**options)
 
 
-def test_without_the_payloads_digests_there_is_no_half_a_log(measure):
-    with pytest.raises(UnreadableError, match="q35-tpm"):
-        measure(piece("command line", b"quiet"), piece("initrd", b"cpio"))
+def test_without_the_payload_there_is_no_half_a_log(measure):
+    with pytest.raises(MissingError, match="--payload"):
+        measure(piece("command line", b"quiet"), piece("initrd", b"cpio"), sha256="00" * 32)
