@@ -16,6 +16,7 @@ from shim.measure.coverage import coverage
 from shim.measure.formats import FORMATS
 from shim.measure.formats.common import register_name
 from shim.measure.formats.fields import describe
+from shim.measure.formats.inputs import digest_of
 from shim.measure.readers import read
 from shim.report.text import one_line, stdout_console
 
@@ -48,6 +49,8 @@ def show_measured(measured: Measured) -> None:
             _add(values, register_name(each.kind, index), value[bank].hex())
         for index in sorted(each.unknown):
             _add(values, register_name(each.kind, index), "not known: the platform's own part is not")
+        if each.kind == "exact":
+            _add(values, "form inputs", digest_of(each).hex())
         stdout_console().print(values)
 
 

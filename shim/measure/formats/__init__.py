@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shim.measure.formats import aael, cel, everything, logs, reference, registers, systemd, tsm
+from shim.measure.formats import aael, cel, everything, inputs, logs, reference, registers, systemd, tsm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,11 @@ FORMATS: dict[str, Format] = {
         Format("rvps", "Reference values in a message for Trustee.", reference.rvps),
         Format("corim", "Reference values as an unsigned CoRIM.", reference.corim),
         Format("policy", "The digest of a TPM policy that asks for the PCRs, for each bank.", registers.policy),
+        Format(
+            "inputs",
+            "What the stub took, with digests, one in a line; its own digest compares two runs.",
+            inputs.inputs,
+        ),
         Format("json", "All events, what they say, and the registers, as JSON.", everything.everything),
     )
 }

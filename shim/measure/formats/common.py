@@ -33,7 +33,8 @@ def _set_of(measured: Measured, form: str, what: str, *kinds: str) -> Measuremen
     found = measured.set_of(*kinds)
     if found is None:
         there = ", ".join(each.kind for each in measured.sets) or "nothing"
-        raise UsageError(f"{form} is made of {what}, and what was measured is: {there}")
+        hint = "; --set pcr=16 puts it into a PCR" if there == "exact" else ""
+        raise UsageError(f"{form} is made of {what}, and what was measured is: {there}{hint}")
     _check(found, form)
     return found
 
@@ -50,6 +51,8 @@ def register_name(kind: str, index: int) -> str:
     """A register as people call it: PCR 4, RTMR1."""
     if kind == "tpm":
         return f"PCR {index}"
+    if kind == "exact":
+        return "inputs"
     names = MR_NAMES.get(kind, ())
     return names[index] if index < len(names) else f"MR {index}"
 

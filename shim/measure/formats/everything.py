@@ -2,8 +2,8 @@
 
 * schema: efi-shim/measured/1
 * name, version, sha256, profile: of the payload, and how the measurements came about
-* sets: [{kind, algorithms, dynamic, unknown, events, registers}], where kind is tpm, tdx or cca, and unknown has the
-  registers whose value these events alone don't tell
+* sets: [{kind, algorithms, dynamic, unknown, events, registers}], where kind is tpm, tdx, cca or exact, and unknown has
+  the registers whose value these events alone don't tell; exact has inputs_sha256 too, the digest of the form inputs
 * events: [{number, index, register, type, type_number, extends, digests, data, fields}], where data is in hexadecimal,
   and fields is what it says, all as text
 * registers: [{index, register, values}], those that were extended and are known
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from efi_services.tcg.events import type_name
 from shim.measure.formats.common import labelled, pretty, register_name
 from shim.measure.formats.fields import fields
+from shim.measure.formats.inputs import digest_of
 
 if TYPE_CHECKING:
     from efi_services.tcg.events import Event
@@ -44,6 +45,7 @@ def _set(measurements: Measurements) -> dict[str, object]:
         "algorithms": [each.label for each in measurements.algorithms],
         "dynamic": measurements.dynamic,
         "unknown": sorted(measurements.unknown),
+        **({"inputs_sha256": digest_of(measurements).hex()} if measurements.kind == "exact" else {}),
         "events": [_event(measurements.kind, number, each) for number, each in enumerate(measurements.events)],
         "registers": [
             {"index": index, "register": register_name(measurements.kind, index), "values": labelled(values)}

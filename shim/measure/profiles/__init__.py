@@ -39,7 +39,7 @@ PROFILES = {
     for each in (
         Profile("firmware", "what firmware and stub measured in the run itself", firmware.build),
         Profile("drtm", "a dynamic launch after the hand-off, as TrenchBoot does it", drtm.build, drtm.OPTIONS),
-        Profile("exact", "whatever the stub took from outside itself, in one register of its own", exact.build),
+        Profile("exact", "whatever the stub took from outside itself, in one register", exact.build, exact.OPTIONS),
         Profile("xen", "the kernel, command line and initrd, as Xen's pv-grub measures them", xen.build, xen.OPTIONS),
     )
 }

@@ -36,7 +36,7 @@ def measure(command, tmp_path):
         (("--profile", "drtm"), "Measured boot parameters"),
         (("--profile", "drtm", "--set", "platform=skinit", "--set", "markers=yes"), "TXT_EVTYPE_SLAUNCH_END"),
         (("--profile", "xen"), "kernel"),
-        (("--profile", "exact"), "MR 0"),
+        (("--profile", "exact"), "form inputs"),
         (("--gap",), "payload image"),
         (("--gap", "--profile", "xen"), "nothing"),
         (("--format", "pcrs"), "4"),
@@ -93,7 +93,7 @@ def test_a_run_that_measured_nothing(command):
     done = command("measure", "run")
     assert done.code == 10
     assert "--platform q35-tpm" in done.err
-    assert command("measure", "run", "--profile", "xen").code == 10
+    assert command("measure", "run", "--profile", "xen").code == 0
     assert command("measure", "run", "--profile", "exact").code == 0
     assert command("measure", "run", "--profile", "drtm").code == 10
 
