@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Measurements:
     """The events of one set of registers, in order.
 
-    *kind* is tpm, tdx, cca or exact. The index of an event is a PCR for tpm, an MR index for tdx and cca (0 MRTD or RIM,
-    1 to 4 RTMR0 to 3 or REM0 to 3), and 0 for exact, whose one register is this project's own. *unknown* names registers
-    whose values can't be told from these events alone: the firmware's own part is not known. *dynamic* says that there
-    was a dynamic launch.
+    *kind* is tpm, tdx, cca or exact. The index of an event is a PCR for tpm, an MR index for tdx and cca (0 MRTD or
+    RIM, 1 to 4 RTMR0 to 3 or REM0 to 3), and 0 for exact, whose one register is this project's own. *unknown* names
+    registers whose values can't be told from these events alone: the firmware's own part is not known. *dynamic* says
+    that there was a dynamic launch.
     """
 
     kind: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shim.config.platform import load_platform
-from shim.errors import DiffersError, UnreadableError, UsageError
+from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
 from shim.session.run import Progress, Request, Session
 from shim.trace.tables import ACCESSES
 from shim.trace.writer import write_whole
