@@ -98,13 +98,13 @@ def debian_root() -> DebianRoot:
 
 
 #: Judges that were heard in all processes; filled when a worker ends.
-HEARD = pytest.StashKey[dict[str, str]]()
+HEARD = pytest.StashKey[dict[str, set[str]]]()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take what a worker of pytest-xdist leaves behind."""
-    node.config.stash.setdefault(HEARD, {}).update(getattr(node, "workeroutput", {}).get("judges", {}))
+    _add(node.config, getattr(node, "workeroutput", {}).get("judges", {}))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -114,7 +114,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(config, "workeroutput"):
         config.workeroutput["judges"] = judges.so_far()
         return
-    config.stash.setdefault(HEARD, {}).update(judges.so_far())
+    _add(config, judges.so_far())
     if _silent(config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -126,9 +126,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("judges of measurements")
         for name, about in judges.JUDGES.items():
             if name in heard:
-                terminalreporter.line(f"{name} {heard[name]}: {about}")
+                terminalreporter.line(f"{name} {', '.join(sorted(heard[name]))}: {about}")
     for name in _silent(config):
         terminalreporter.line(f"NOT HEARD: {name}: {judges.JUDGES[name]}", red=True)
+
+
+def _add(config: pytest.Config, heard: dict[str, list[str]]) -> None:
+    known = config.stash.setdefault(HEARD, {})
+    for name, versions in heard.items():
+        known.setdefault(name, set()).update(versions)
 
 
 def _silent(config: pytest.Config) -> list[str]:

@@ -23,7 +23,7 @@ from shim.config.places import cache_folder
 
 SUITE = "trixie"
 #: With all that they depend on; what reaches a TPM is loaded at run time.
-PACKAGES = ("systemd", "systemd-boot-efi", "libtss2-esys-3.0.2-0t64", "libtss2-rc0t64", "libtss2-tcti-swtpm0t64")
+PACKAGES = ("systemd", "systemd-boot-efi", "tpm2-tools", "libtss2-tcti-swtpm0t64")
 #: A script that the Python of the tests runs.
 ALONE = ("systemd-ukify",)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -38,10 +38,11 @@ class DebianRoot:
     versions: dict[str, str]
 
     def command(self, path: str) -> list[str]:
-        """How to run a program of the folder: its loader, its libraries, and the program."""
+        """How to run a program of the folder: its loader, its libraries, and the program by its own name."""
         loader = next(self.folder.glob("usr/lib/*/ld-linux-*.so.*"))
         libraries = f"{loader.parent}:{loader.parent}/systemd"
-        return [str(loader), "--library-path", libraries, str(self.folder / path)]
+        program = self.folder / path
+        return [str(loader), "--library-path", libraries, "--argv0", program.name, str(program)]
 
     def script(self, path: str) -> list[str]:
         """How to run a Python script of the folder."""

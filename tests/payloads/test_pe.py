@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import judges
 from payloads import Machine, NotRunnable, RelocationKind
 from payloads.pe import MAX_RELOCATION_BYTES, authenticode, read_image, section_bytes
 
@@ -176,6 +177,7 @@ def test_authenticode_agrees_with_virt_firmware(build):
     import pefile
     from virt.peutils.pesign import pe_authenticode_hash
 
+    judges.heard_package("virt-firmware")
     for pe in (build.Pe(), build.uki(), build.bzimage(), build.Pe(overlay=b"\1" * 64)):
         data = pe.build().ljust(0x2000, b"\0")
         for algorithm in ("sha256", "sha384"):

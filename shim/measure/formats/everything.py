@@ -2,11 +2,13 @@
 
 * schema: efi-shim/measured/1
 * name, version, sha256, profile: of the payload, and how the measurements came about
-* sets: [{kind, algorithms, dynamic, unknown, events, registers}], where kind is tpm, tdx, cca or exact, and unknown has
-  the registers whose value these events alone don't tell; exact has inputs_sha256 too, the digest of the form inputs
+* sets: [{kind, algorithms, dynamic, unknown, events, registers, boot_aggregate}], where kind is tpm, tdx, cca or exact,
+  and unknown has the registers whose value these events alone don't tell; exact has inputs_sha256 too, the digest of
+  the form inputs
 * events: [{number, index, register, type, type_number, extends, digests, data, fields}], where data is in hexadecimal,
   and fields is what it says, all as text
 * registers: [{index, register, values}], those that were extended and are known
+* boot_aggregate: what IMA will measure first, by algorithm; empty where a PCR of it is not known
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from efi_services.tcg.events import type_name
 from shim.measure.formats.common import labelled, pretty, register_name
 from shim.measure.formats.fields import fields
 from shim.measure.formats.inputs import digest_of
+from shim.measure.ima import boot_aggregate
 
 if TYPE_CHECKING:
     from efi_services.tcg.events import Event
@@ -34,12 +37,12 @@ def everything(measured: Measured) -> bytes:
             "version": measured.version,
             "sha256": measured.sha256,
             "profile": measured.profile,
-            "sets": [_set(each) for each in measured.sets],
+            "sets": [_set(measured, each) for each in measured.sets],
         }
     )
 
 
-def _set(measurements: Measurements) -> dict[str, object]:
+def _set(measured: Measured, measurements: Measurements) -> dict[str, object]:
     return {
         "kind": measurements.kind,
         "algorithms": [each.label for each in measurements.algorithms],
@@ -51,6 +54,7 @@ def _set(measurements: Measurements) -> dict[str, object]:
             {"index": index, "register": register_name(measurements.kind, index), "values": labelled(values)}
             for index, values in measurements.registers().items()
         ],
+        "boot_aggregate": labelled(boot_aggregate(measured, measurements)),
     }
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm
 from shim.errors import UsageError
-from shim.measure.formats.common import any_of, pcrs_of, pretty, register_key, register_name
+from shim.measure.formats.common import any_of, labelled, pcrs_of, pretty, register_key, register_name
 from shim.measure.formats.selection import all_known, pcr_digest, policy_digest, spelled
+from shim.measure.ima import boot_aggregate
 
 if TYPE_CHECKING:
     from shim.measure.formats.selection import Selection
@@ -28,6 +29,8 @@ def pcrs(measured: Measured) -> bytes:
             f"# {register_name(each.kind, index)}: not known, a part of it is the machine's own"
             for index in sorted(each.unknown)
         ]
+        aggregates = labelled(boot_aggregate(measured, each))
+        lines += [f"# boot_aggregate of IMA, {label}: {value}" for label, value in aggregates.items()]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -9,7 +9,7 @@ def test_all_is_there_under_its_keys(measured):
     assert list(found) == ["schema", "name", "version", "sha256", "profile", "sets"]
     assert found["schema"] == "efi-shim/measured/1"
     tpm, tdx = found["sets"]
-    assert list(tpm) == ["kind", "algorithms", "dynamic", "unknown", "events", "registers"]
+    assert list(tpm) == ["kind", "algorithms", "dynamic", "unknown", "events", "registers", "boot_aggregate"]
     assert (tpm["kind"], tdx["kind"]) == ("tpm", "tdx")
     assert tpm["unknown"] == [0, 2]
     event = tpm["events"][17]
@@ -22,6 +22,7 @@ def test_all_is_there_under_its_keys(measured):
     registers = {each["register"]: each["values"] for each in tpm["registers"]}
     assert registers["PCR 9"]["sha256"] == measured.set_of("tpm").registers()[9][Algorithm.SHA256].hex()
     assert [each["register"] for each in tdx["registers"]] == ["RTMR2"]
+    assert tpm["boot_aggregate"] == tdx["boot_aggregate"] == {}
 
 
 def test_the_same_measurements_are_the_same_bytes(measured):
