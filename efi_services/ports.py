@@ -8,7 +8,7 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from efi_services.dispatch import Call
     from efi_services.tcg.measurer import Extension
@@ -64,8 +64,8 @@ class Mmu(Protocol):
     def protect(self, start: int, size: int, access: Access) -> None:
         """Give all pages of the range this access."""
 
-    def access(self, address: int) -> Access | None:
-        """What the page at *address* allows; None where nothing is mapped."""
+    def runs(self, start: int, end: int) -> Iterable[tuple[int, int, Access | None]]:
+        """Start and end of the parts of a range whose pages are alike, and what they allow; None: not mapped."""
 
 
 class Cpu(Protocol):

@@ -29,7 +29,7 @@ class MemoryAttribute:
     @method("GetMemoryAttributes", "37.7.2")
     def get_memory_attributes(self, base: PhysicalAddress, length: UINT64, attributes: Out[Flags64]) -> Status:
         """The attributes of a range; NO_MAPPING where its pages differ."""
-        found = {_to_attributes(access) for _, access in self._pages(base, length)}
+        found = {_to_attributes(access) for _, _, access in self._runs(base, length)}
         if len(found) != 1:
             raise EfiError(Status.NO_MAPPING)
         attributes.set(found.pop())
@@ -48,27 +48,20 @@ class MemoryAttribute:
     def _change(self, base: int, length: int, attributes: int, *, protect: bool) -> Status:
         if attributes == 0 or attributes & ~_ALL:
             raise EfiError(Status.INVALID_PARAMETER)
-        pages = self._pages(base, length)
         mask = _to_access(attributes)
-        # Runs of pages that are alike are changed together.
-        start, run = pages[0]
-        for page, access in [*pages[1:], (base + length, Access.NONE)]:
-            if access == run and page != base + length:
-                continue
-            self._mmu.protect(start, page - start, run & ~mask if protect else run | mask)
-            start, run = page, access
+        for start, end, access in self._runs(base, length):
+            self._mmu.protect(start, end - start, access & ~mask if protect else access | mask)
         return Status.SUCCESS
 
-    def _pages(self, base: int, length: int) -> list[tuple[int, Access]]:
+    def _runs(self, base: int, length: int) -> list[tuple[int, int, Access]]:
         if length == 0 or base % PAGE or length % PAGE:
             raise EfiError(Status.INVALID_PARAMETER if length == 0 else Status.UNSUPPORTED)
-        pages: list[tuple[int, Access]] = []
-        for page in range(base, base + length, PAGE):
-            access = self._mmu.access(page)
+        found: list[tuple[int, int, Access]] = []
+        for start, end, access in self._mmu.runs(base, base + length):
             if access is None:
                 raise EfiError(Status.NO_MAPPING)
-            pages.append((page, access))
-        return pages
+            found.append((start, end, access))
+        return found
 
 
 def _to_access(attributes: int) -> Access:

@@ -14,7 +14,7 @@ from shim.machine.ram import Ram
 from shim.machine.time import SeededEntropy, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shim.machine.architecture import Architecture, Trap
 
@@ -208,9 +208,9 @@ class Machine:
         self._memory_changed(start, size)
         self.tables.protect(start, size, access)
 
-    def access(self, address: int) -> Access | None:
-        """The Mmu port: what a page allows."""
-        return self.tables.access(address)
+    def runs(self, start: int, end: int) -> Iterator[tuple[int, int, Access | None]]:
+        """The Mmu port: what pages allow."""
+        return self.tables.runs(start, end)
 
     # Hooks.
 

@@ -142,15 +142,31 @@ class PageTables:
                 else:
                     entries[at] = (entry & ~permissions) | bits
 
+    def runs(self, start: int, end: int) -> Iterator[tuple[int, int, Access | None]]:
+        """Start and end of the parts of a range whose pages are alike, and what they allow; None: not mapped."""
+        before, since = self.access(start), start
+        for at, _, address in self._entries(start, end):
+            access = self._allowed(at)
+            if access is not before:
+                yield since, address, before
+                before, since = access, address
+        limit = 1 << self._form.bits
+        if since < min(end, limit):
+            yield since, min(end, limit), before
+        if end > limit:
+            yield max(start, limit), end, None
+
     def access(self, address: int) -> Access | None:
         """What the page at *address* allows; None where nothing is mapped."""
-        for at, _, _ in self._entries(address, address + 1):
-            bits = self._words[at] & self._form.permissions
-            if bits & self._form.known:
-                if bits not in self._decoded:
-                    self._decoded[bits] = self._form.decode(bits)
-                return self._decoded[bits]
-        return None
+        return next((self._allowed(at) for at, _, _ in self._entries(address, address + 1)), None)
+
+    def _allowed(self, at: int) -> Access | None:
+        bits = self._words[at] & self._form.permissions
+        if not bits & self._form.known:
+            return None
+        if bits not in self._decoded:
+            self._decoded[bits] = self._form.decode(bits)
+        return self._decoded[bits]
 
     def execute(self, address: int) -> bool:
         """The CPU fetched from a page that isn't executable: make it so if it may be. Says whether it was.
@@ -182,6 +198,7 @@ class PageTables:
         entries, count = self._words, len(self._words)
         mask, bits = self._form.table
         bits &= mask
+        moved = self._form.shift
         # Higher addresses would look like low ones.
         address, end = start, min(end, 1 << self._form.bits)
         while address < end:
@@ -189,7 +206,7 @@ class PageTables:
             for shift in self._lower:
                 entry = entries[at]
                 # A guest that writes to the tables may make an entry lead elsewhere.
-                table = self._form.address(entry) - self.root >> 3
+                table = (entry << moved & _ADDRESS) - self.root >> 3
                 if entry & mask != bits or not 0 <= table < count:
                     break
                 at, covered = table + (address >> shift & 511), 1 << shift

@@ -34,7 +34,6 @@ def write_functions(folder: Path, machine: str, pieces: Iterable[Code], read: Ca
 
     The ranges depend on the code alone, so they are the same whichever part of it a run executes.
     """
-    import numpy as np
     import pyarrow.parquet as pq
 
     from shim.trace.functions import find_functions
@@ -46,12 +45,10 @@ def write_functions(folder: Path, machine: str, pieces: Iterable[Code], read: Ca
     for piece in pieces:
         region = piece.region
         size = min(region.end - region.start, _MOST_SEARCHED)
-        executed = np.unique(starts[(regions == region.id) & (starts < region.start + size)])
+        executed = starts[(regions == region.id) & (starts < region.start + size)]
         if not len(executed):
             continue
-        code = read(region.start, size)
-        found = find_functions(code, region.start, machine, piece.entries, piece.symbols, piece.name, piece.origin)
-        for index in np.unique(np.searchsorted([each.start for each in found], executed, side="right") - 1):
-            each = found[index]
+        known = piece.entries, piece.symbols, piece.name, piece.origin
+        for each in find_functions(read(region.start, size), region.start, machine, *known, executed):
             writer.add((region.id, each.start, each.end, each.name))
     writer.close()

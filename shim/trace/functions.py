@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -59,8 +58,9 @@ def find_functions(
     symbols: Mapping[int, str],
     name: str,
     origin: int,
+    holding: _Array | None = None,
 ) -> list[Function]:
-    """Divide code into functions: they ascend and leave nothing out.
+    """Divide code into functions: they ascend and, all together, leave nothing out.
 
     Args:
         code: the bytes.
@@ -70,14 +70,20 @@ def find_functions(
         symbols: names by address; as entries.
         name: what owns the code; a function without symbol is named after it and its offset.
         origin: address from which the offsets count.
+        holding: addresses in the code; only functions that hold one of them are given.
     """
     end = base + len(code)
-    starts = {at for at in (base, *entries, *symbols) if base <= at < end}
+    starts = np.array([at for at in (base, *entries, *symbols) if base <= at < end], np.uint64)
     if machine in _TARGETS and len(code) >= _SHORTEST:
-        starts.update(base + at for at in _TARGETS[machine](np.frombuffer(code, np.uint8), base).tolist())
+        called = _TARGETS[machine](np.frombuffer(code, np.uint8), base)
+        starts = np.append(starts, called.astype(np.uint64) + np.uint64(base))
+    bounds = np.append(each_once(starts), np.uint64(end))
+    of = np.arange(len(bounds) - 1)
+    if holding is not None:
+        of = each_once(np.searchsorted(bounds, holding.astype(np.uint64), side="right") - 1)
     return [
         Function(start, behind, symbols.get(start) or f"{name}+{start - origin:#x}")
-        for start, behind in pairwise([*sorted(starts), end])
+        for start, behind in zip(bounds[of].tolist(), bounds[of + 1].tolist(), strict=True)
     ]
 
 
@@ -86,7 +92,7 @@ def _x86(code: _Array, base: int) -> _Array:
     calls = np.flatnonzero(code[:-4] == 0xE8)
     target = calls + 5 + _word(code, calls + 1).view(np.int32)
     # calling the next instruction is how code finds out where it is
-    target = np.unique(target[(target >= 0) & (target <= len(code) - 4) & (target != calls + 5)])
+    target = each_once(target[(target >= 0) & (target <= len(code) - 4) & (target != calls + 5)])
     back = {distance: code[target - distance].astype(np.uint16) for distance in (1, 2, 3, 5)}
     first = _word(code, target)
     aligned = (base % 16 + target) % 16 == 0  # as compilers like it, except for code that seldom runs
@@ -152,7 +158,14 @@ def _signed(values: _Array, bits: int) -> _Array:
 
 def _inside(units: _Array, target: _Array) -> _Array:
     """Those of the targets that lie in the code, each once."""
-    return np.unique(target[(target >= 0) & (target < len(units))])
+    return each_once(target[(target >= 0) & (target < len(units))])
+
+
+def each_once(values: _Array) -> _Array:
+    """The values in ascending order. NumPy's `unique` does the same, but imports a third of NumPy first."""
+    ascending = np.sort(values)
+    found: _Array = ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
+    return found
 
 
 def _any(units: _Array, patterns: _Patterns) -> _Array:

@@ -134,6 +134,11 @@ class FakeMmu:
     def access(self, address):
         return self.pages.get(address & -PAGE)
 
+    def runs(self, start, end):
+        """Each page by itself: they may be told in any pieces."""
+        for page in range(start, end, PAGE):
+            yield page, page + PAGE, self.access(page)
+
 
 class FakeCpu:
     """Registers, each with garbage of its own in it."""

@@ -445,9 +445,13 @@ def test_the_host_can_not_reach_what_is_no_ram(guest, places):
 
 
 def test_mmu_port(guest, places):
-    assert guest.machine.access(places.data) is Access.RW
     guest.machine.protect(places.data, 2 * PAGE, Access.RX)
-    assert guest.machine.access(places.data + PAGE) is Access.RX
-    assert guest.machine.access(places.data + 2 * PAGE) is Access.RW
-    assert guest.machine.access(0) is None
-    assert guest.machine.access(places.size + LARGE) is None
+    assert list(guest.machine.runs(places.data - PAGE, places.data + 3 * PAGE)) == [
+        (places.data - PAGE, places.data, Access.RW),
+        (places.data, places.data + 2 * PAGE, Access.RX),
+        (places.data + 2 * PAGE, places.data + 3 * PAGE, Access.RW),
+    ]
+    assert list(guest.machine.runs(0, 2 * PAGE)) == [(0, PAGE, None), (PAGE, 2 * PAGE, Access.RW)]
+    assert list(guest.machine.runs(places.size + LARGE, places.size + 2 * LARGE)) == [
+        (places.size + LARGE, places.size + 2 * LARGE, None)
+    ]

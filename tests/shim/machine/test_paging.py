@@ -218,6 +218,25 @@ def test_a_fresh_map_can_be_written_and_not_executed():
     check(ram, tables, dict.fromkeys(range(PAGE, 2 * LARGE, PAGE), Access.RW), range(0, 3 * LARGE, PAGE))
 
 
+def test_runs_are_what_single_pages_say():
+    _, tables = make((PAGE, 3 * LARGE))
+    tables.protect(LARGE - PAGE, 2 * PAGE, Access.RX)
+    tables.protect(2 * LARGE + 5 * PAGE, PAGE, Access.NONE)
+    runs = list(tables.runs(0, 4 * LARGE))
+    assert [(start, end) for start, end, _ in runs][1:] == [
+        (PAGE, LARGE - PAGE), (LARGE - PAGE, LARGE + PAGE), (LARGE + PAGE, 2 * LARGE + 5 * PAGE),
+        (2 * LARGE + 5 * PAGE, 2 * LARGE + 6 * PAGE), (2 * LARGE + 6 * PAGE, 3 * LARGE), (3 * LARGE, 4 * LARGE),
+    ]  # fmt: skip
+    for start, end, access in runs:
+        assert {tables.access(page) for page in range(start, end, PAGE)} == {access}
+    assert list(tables.runs(PAGE, PAGE)) == []
+    beyond = 1 << use.form.bits
+    assert list(tables.runs(beyond - PAGE, beyond + PAGE)) == [
+        (beyond - PAGE, beyond, None), (beyond, beyond + PAGE, None),
+    ]  # fmt: skip
+    assert list(tables.runs(beyond + PAGE, beyond + LARGE)) == [(beyond + PAGE, beyond + LARGE, None)]
+
+
 def test_whole_large_pages_stay_large():
     ram, tables = make((0, 4 * LARGE))
     tables.protect(LARGE, 2 * LARGE, Access.RX)
