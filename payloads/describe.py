@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from payloads import uki
 from payloads.errors import NotRunnable
 from payloads.model import (
     Arm32ZImageHeader,
@@ -18,7 +19,7 @@ from payloads.model import (
     RiscvImageHeader,
     ZbootHeader,
 )
-from payloads.pe import authenticode, section_bytes
+from payloads.pe import authenticode
 from payloads.sbat import read_sbat
 from payloads.signatures import read_signatures
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _SUBSYSTEMS = {10: "EFI application", 11: "EFI boot service driver", 12: "EFI runtime driver"}
 _UKI_TEXTS = (".osrel", ".cmdline", ".uname", ".profile")
-_MAX_TEXT_BYTES = 16 << 10
 
 
 def describe(payload: Payload) -> dict[str, object]:
@@ -129,13 +129,24 @@ def _linux(header: LinuxHeader) -> dict[str, object]:
 
 
 def _uki(payload: Payload) -> dict[str, object]:
-    """The texts that ride in a unified kernel image (UAPI.5), by section name without the dot."""
-    texts: dict[str, object] = {}
-    for name in _UKI_TEXTS:
-        if section := payload.image.section(name):
-            raw = section_bytes(payload.data, section)[:_MAX_TEXT_BYTES]
-            texts[name[1:]] = raw.rstrip(b"\0").decode("utf-8", "replace").strip()
-    return texts
+    """What rides in a unified kernel image: the texts of the profile that boots by default, and all profiles."""
+    found = uki.profiles(payload.data, payload.image)
+    described: dict[str, object] = {
+        section.name[1:]: uki.text(payload.data, section)
+        for section in sorted(found[0].sections, key=lambda each: each.number)
+        if section.name in _UKI_TEXTS
+    }
+    if payload.image.section(".profile") is not None:
+        described["profiles"] = [
+            {
+                "number": each.number,
+                "id": each.id,
+                "title": each.title,
+                "sections": " ".join(section.name for section in each.sections),
+            }
+            for each in found
+        ]
+    return described
 
 
 def _signatures(data: bytes) -> list[dict[str, object]]:

@@ -54,7 +54,8 @@ class Section:
     """One section: where it lies in memory (from the image base) and in the file, in bytes.
 
     ``virtual_size`` is never zero when there is raw data: a header that says 0 means "as much as the file holds".
-    The loader copies ``min(virtual_size, raw_size)`` bytes and leaves the rest zero.
+    The loader copies ``min(virtual_size, raw_size)`` bytes and leaves the rest zero. ``number`` is its place in the
+    section table, which need not be in the order of the addresses.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Section:
     writable: bool
     executable: bool
     discardable: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

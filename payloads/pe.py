@@ -9,7 +9,7 @@ Base relocations are walked here: pefile spends about a kilobyte on each, and si
 from __future__ import annotations
 
 import struct
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 import pefile
 
@@ -168,7 +168,10 @@ def _check_tables(pe: pefile.PE, data: bytes, magic: int) -> None:
 
 def _sections(pe: pefile.PE, data: bytes, size_of_image: int, size_of_headers: int) -> tuple[Section, ...]:
     """Turn section headers into sections in ascending order, or refuse them."""
-    sections = tuple(sorted(map(_section, pe.sections), key=lambda s: (s.virtual_address, s.virtual_size)))
+    # pefile has sorted them already, in another way
+    table = sorted(pe.sections, key=lambda header: header.get_file_offset())
+    decoded = starmap(_section, enumerate(table))
+    sections = tuple(sorted(decoded, key=lambda s: (s.virtual_address, s.virtual_size)))
     for section in sections:
         if section.virtual_address + section.virtual_size > size_of_image:
             raise NotRunnable(f"section {section.name} reaches outside SizeOfImage")
@@ -182,7 +185,7 @@ def _sections(pe: pefile.PE, data: bytes, size_of_image: int, size_of_headers: i
     return sections
 
 
-def _section(header: pefile.SectionStructure) -> Section:
+def _section(number: int, header: pefile.SectionStructure) -> Section:
     flags = header.Characteristics
     return Section(
         name=bytes(header.Name).split(b"\0", 1)[0].decode("ascii", "backslashreplace"),
@@ -194,6 +197,7 @@ def _section(header: pefile.SectionStructure) -> Section:
         writable=bool(flags & _WRITE),
         executable=bool(flags & _EXECUTE),
         discardable=bool(flags & _DISCARDABLE),
+        number=number,
     )
 
 

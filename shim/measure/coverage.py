@@ -36,7 +36,7 @@ class Covered:
 
 def coverage(run: RunFolder, measured: Measured) -> list[Covered]:
     """Every input that the stub consumed, or was given where the run wasn't traced, with what covers it."""
-    found = [Consumed(_image(run), None), *consumed(run)]
+    found = [*(Consumed(each, None) for each in _payload(run)), *consumed(run)]
     return [
         Covered(
             each, tuple(name for one in measured.sets for name in _covering(each, one)) if each.piece.digests else None
@@ -46,12 +46,13 @@ def coverage(run: RunFolder, measured: Measured) -> list[Covered]:
     ]
 
 
-def _image(run: RunFolder) -> Piece:
-    """The payload by its Authenticode digests; without any where it is not at hand."""
+def _payload(run: RunFolder) -> list[Piece]:
+    """The payload by its Authenticode digests, and what it holds; without digests where it is not at hand."""
     try:
-        return pieces.image(find_payload(run, run.payload).data)
+        payload = find_payload(run, run.payload)
     except MissingError:
-        return Piece(pieces.IMAGE, 0, run.report.payload.size, {})
+        return [Piece(pieces.IMAGE, 0, run.report.payload.size, {})]
+    return [pieces.image(payload.data), *pieces.sections(payload)]
 
 
 def _covers(event: Event, input_: Consumed, measurements: Measurements) -> bool:

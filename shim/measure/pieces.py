@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.piece import Piece, piece
+from payloads import Kind, uki
 from payloads.pe import authenticode
 from shim.errors import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from payloads import Payload
 
 #: What went into a run, and what its kernel was handed.
 INPUTS, HANDED = "inputs.json", "handoff/pieces.json"
@@ -73,6 +76,13 @@ def _digest(text: str, algorithm: Algorithm) -> bytes:
 def image(payload: bytes) -> Piece:
     """The payload as firmware measures images: its digests are the Authenticode ones."""
     return Piece(IMAGE, 0, len(payload), {each: authenticode(payload, each.label) for each in Algorithm})
+
+
+def sections(payload: Payload) -> list[Piece]:
+    """What a unified kernel image holds, as its stub measures it; of other payloads nothing."""
+    if payload.kind is not Kind.UKI:
+        return []
+    return [piece(f"section {name}", data) for name, data in uki.contents(payload.data, payload.image)]
 
 
 def inputs(cmdline: str | None, initrd: bytes | None) -> list[Piece]:

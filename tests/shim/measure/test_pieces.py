@@ -7,9 +7,10 @@ import pytest
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.piece import piece
-from payloads import catalogue
+from payloads import catalogue, identify
 from shim.errors import UnreadableError
 from shim.measure import pieces
+from ukis import extend
 
 
 def test_they_come_back_as_they_were(tmp_path):
@@ -89,3 +90,14 @@ def test_the_image_is_measured_as_firmware_does_it():
     image = pieces.image(payload)
     assert (image.name, image.size) == ("payload image", len(payload))
     assert image.digests == {each: hashlib.new(each.label, measured).digest() for each in Algorithm}
+
+
+def test_the_sections_of_a_unified_kernel_image():
+    program = catalogue.program("program:hello").read_bytes()
+    sections = [(".cmdline", b"quiet"), (".linux", program), (".profile", b"ID=a"), (".cmdline", b"debug")]
+    found = pieces.sections(identify(extend(program, sections), "uki"))
+    names = [".cmdline", ".linux", ".profile of profile 0", ".cmdline of profile 0"]
+    assert [each.name for each in found] == [f"section {name}" for name in names]
+    for each, (_, data) in zip(found, sections, strict=True):
+        assert (each.size, each.digests[Algorithm.SHA256]) == (len(data), hashlib.sha256(data).digest())
+    assert pieces.sections(identify(program, "hello")) == []
