@@ -17,6 +17,8 @@ JUDGES = {
     "tpm2_eventlog": "tcg2 and ccel, and the registers that they come to",
     "tpm2_checkquote": "quotes",
     "tpm2_policypcr": "policy",
+    "ukify": "PCR 11 of unified kernel images, with systemd-measure",
+    "systemd-measure": "the same",
     "systemd-pcrlock": "tcg2, systemd, cel-json, pcrlock",
     "tss2_verifyquote": "cel-json, as the log behind a quote",
     "evmctl": "boot_aggregate",

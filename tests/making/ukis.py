@@ -26,7 +26,6 @@ def extend(stub: bytes, sections, *, gap=0, patch=None) -> bytes:
     alignment = max(struct.unpack_from("<I", file, pe + 24 + 32)[0], 0x1000)
     table = pe + 24 + optional + 40 * count
     assert table + 40 * len(sections) <= size_of_headers, "no room for more sections"
-    assert not any(file[table : table + 40 * len(sections)])
     address = _up(size_of_image, alignment)
     for number, (name, data) in enumerate(sections):
         file += bytes(-len(file) % 0x200)
@@ -42,11 +41,15 @@ def extend(stub: bytes, sections, *, gap=0, patch=None) -> bytes:
 
 
 def as_kernel(program: bytes) -> bytes:
-    """A program of ours with what a stub wants of a kernel: a stub version, and no relocations."""
+    """A program of ours with what a stub wants of a kernel: a version, no relocations, sections of whole pages."""
     file = bytearray(program)
-    optional = struct.unpack_from("<I", file, 0x3C)[0] + 24
+    pe = struct.unpack_from("<I", file, 0x3C)[0]
+    optional, table = pe + 24, pe + 24 + struct.unpack_from("<H", file, pe + 20)[0]
     struct.pack_into("<HH", file, optional + 44, 1, 0)
     struct.pack_into("<II", file, optional + 112 + 5 * 8, 0, 0)
+    for at in range(table, table + 40 * struct.unpack_from("<H", file, pe + 6)[0], 40):
+        virtual, _, raw = struct.unpack_from("<III", file, at + 8)
+        struct.pack_into("<I", file, at + 8, _up(max(virtual, raw), 0x1000))
     return bytes(file)
 
 

@@ -30,7 +30,7 @@ def covered(monkeypatch, wrap):
         found = [each if isinstance(each, Consumed) else Consumed(each, None) for each in inputs]
         monkeypatch.setattr(module, "consumed", lambda _run: found)
         payload = found[0] if found and found[0].piece.name == "payload image" else Consumed(PAYLOAD, None)
-        monkeypatch.setattr(module, "_image", lambda _run: payload.piece)
+        monkeypatch.setattr(module, "_payload", lambda _run: [payload.piece])
         covering = {each.consumed.piece.name: each.by for each in coverage(None, wrap(*sets))}
         return {name: by for name, by in covering.items() if payload.piece is not PAYLOAD or name != PAYLOAD.name}
 
