@@ -66,6 +66,23 @@ def read_signatures(data: bytes) -> tuple[Signature, ...]:
     return found
 
 
+def signer_certificates(data: bytes) -> tuple[bytes, ...]:
+    """The certificates of those who signed the image, in DER, in the order of the table.
+
+    Raises:
+        NotRunnable: as `read_signatures`, or a signer's certificate is not in the table.
+    """
+    read_signatures(data)
+    binary = _parse(data, with_signatures=True)
+    found = []
+    for signature in binary.signatures:
+        for signer in signature.signers:
+            if signer.cert is None:
+                raise NotRunnable("the certificate table lacks a signer's certificate")
+            found.append(bytes(signer.cert.raw))
+    return tuple(found)
+
+
 def _parse(data: bytes, *, with_signatures: bool) -> lief.PE.Binary:
     """Let LIEF read an image that our own checks have found in order; it is less careful with broken ones."""
     read_image(data)

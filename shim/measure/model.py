@@ -19,7 +19,7 @@ class Measurements:
     *kind* is tpm, tdx, cca or exact. The index of an event is a PCR for tpm, an MR index for tdx and cca (0 MRTD or
     RIM, 1 to 4 RTMR0 to 3 or REM0 to 3), and 0 for exact, whose one register is this project's own. *unknown* names
     registers whose values can't be told from these events alone: the firmware's own part is not known. *dynamic* says
-    that there was a dynamic launch.
+    that there was a dynamic launch. *notes* are for people: what should be among the events, and isn't known.
     """
 
     kind: str
@@ -27,6 +27,7 @@ class Measurements:
     events: tuple[Event, ...]
     unknown: frozenset[int] = frozenset()
     dynamic: bool = False
+    notes: tuple[str, ...] = ()
 
     def registers(self) -> dict[int, dict[Algorithm, bytes]]:
         """What the registers hold that were extended, without the unknown ones."""

@@ -52,6 +52,8 @@ def show_measured(measured: Measured) -> None:
         if each.kind == "exact":
             _add(values, "form inputs", digest_of(each).hex())
         stdout_console().print(values)
+        for note in each.notes:
+            stdout_console().print(Text(one_line(note)))
 
 
 def show_comparison(measured: Measured, data: bytes, name: str) -> int:

@@ -31,6 +31,7 @@ def pcrs(measured: Measured) -> bytes:
         ]
         aggregates = labelled(boot_aggregate(measured, each))
         lines += [f"# boot_aggregate of IMA, {label}: {value}" for label, value in aggregates.items()]
+        lines += [f"# {_one_line(note)}" for note in each.notes]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -34,7 +34,7 @@ def measure(command, tmp_path):
     [
         ((), "Calling EFI Application from Boot Option"),
         (("--profile", "drtm"), "Measured boot parameters"),
-        (("--profile", "drtm", "--set", "platform=skinit", "--set", "markers=yes"), "TXT_EVTYPE_SLAUNCH_END"),
+        (("--profile", "drtm", "--set", "platform=skinit", "--set", "kernel=2025"), "TXT_EVTYPE_SLAUNCH_END"),
         (("--profile", "xen"), "kernel"),
         (("--profile", "exact"), "form inputs"),
         (("--gap",), "payload image"),
