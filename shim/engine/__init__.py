@@ -6,6 +6,7 @@ One process has one engine. Hooks whose callbacks are native take addresses; the
 from __future__ import annotations
 
 import ctypes
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,7 @@ import unicorn  # noqa: E402 - which library it loads has just been chosen
 from unicorn.unicorn_py3.unicorn import uclib  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _HOOK = ctypes.c_size_t
 #: UC_HOOK_MEM_ACCESS, the hook that the patch adds.
@@ -64,10 +65,7 @@ class Engine:
 
     def read(self, registers: tuple[int, ...]) -> list[int]:
         """Registers of up to 128 bits, by Unicorn's numbers; a tuple that comes again is prepared but once."""
-        batch = self._batches.get(registers)
-        if batch is None:
-            batch = self._batches[registers] = _Batch(registers)
-        return batch.read(self._uc._uch)
+        return self._batch(registers).read(self._uc._uch)
 
     def read_descriptor(self, register: int) -> tuple[int, int, int, int]:
         """GDTR or IDTR: selector, base, limit, flags."""
@@ -75,8 +73,12 @@ class Engine:
         return value
 
     def write(self, register: int, value: Any) -> None:
-        """Set a register."""
+        """Set a register, of whatever form Unicorn's binding wants."""
         self._uc.reg_write(register, value)
+
+    def write_batch(self, registers: tuple[int, ...], values: Iterable[int]) -> None:
+        """Set registers of up to 128 bits, in this order, by Unicorn's numbers."""
+        self._batch(registers).write(self._uc._uch, values)
 
     def read_msr(self, number: int) -> int:
         """An x86 model-specific register."""
@@ -219,6 +221,12 @@ class Engine:
         """Address of uc_reg_write, for native callbacks."""
         return _address(uclib.uc_reg_write)
 
+    def _batch(self, registers: tuple[int, ...]) -> _Batch:
+        batch = self._batches.get(registers)
+        if batch is None:
+            batch = self._batches[registers] = _Batch(registers)
+        return batch
+
     def _hook_native(self, kind: int, callback: int, data: int, *extra: Any) -> None:
         handle = _HOOK()
         error = uclib.uc_hook_add(
@@ -236,24 +244,35 @@ class Engine:
 
 
 class _Batch:
-    """Registers that are read together, in one call of Unicorn's."""
+    """Registers that are read or written together, in one call of Unicorn's."""
 
     def __init__(self, registers: tuple[int, ...]) -> None:
         self._count = count = len(registers)
         self._numbers = (ctypes.c_int * count)(*registers)
-        # Two words for each: Unicorn writes as many bytes as a register has, up to 16.
+        # Two words for each: Unicorn copies as many bytes as a register has, up to 16.
         self._words = (ctypes.c_uint64 * (2 * count))()
+        self._size = ctypes.sizeof(self._words)
+        self._unpack = struct.Struct(f"={2 * count}Q").unpack
         start = ctypes.addressof(self._words)
         self._pointers = (ctypes.c_void_p * count)(*(start + 16 * i for i in range(count)))
 
     def read(self, handle: Any) -> list[int]:
+        ctypes.memset(self._words, 0, self._size)
+        self._check(uclib.uc_reg_read_batch(handle, self._numbers, self._pointers, self._count))
+        words = self._unpack(self._words)
+        low, high = words[::2], words[1::2]
+        return [each | above << 64 for each, above in zip(low, high, strict=True)] if any(high) else list(low)
+
+    def write(self, handle: Any, values: Iterable[int]) -> None:
         words = self._words
-        ctypes.memset(words, 0, ctypes.sizeof(words))
-        error = uclib.uc_reg_read_batch(handle, self._numbers, self._pointers, self._count)
+        for i, value in enumerate(values):
+            words[2 * i], words[2 * i + 1] = value, value >> 64  # ctypes takes of each what fits
+        self._check(uclib.uc_reg_write_batch(handle, self._numbers, self._pointers, self._count))
+
+    @staticmethod
+    def _check(error: int) -> None:
         if error != unicorn.UC_ERR_OK:
             raise EmulationError(error)
-        values = list(words)
-        return [low | high << 64 if high else low for low, high in zip(values[::2], values[1::2], strict=True)]
 
 
 class _CsrFunctions(ctypes.Structure):

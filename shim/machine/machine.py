@@ -122,14 +122,11 @@ class Machine:
 
     def write(self, values: Mapping[str, int]) -> None:
         """Set registers; the program counter last, since writing it moves the CPU."""
-        pc = None
-        for name, value in values.items():
-            if name == self._pc:
-                pc = value
-            else:
-                self._engine.write(self._number(name), value)
-        if pc is not None:
-            self._engine.write(self._number(self._pc), pc)
+        names = [name for name in values if name != self._pc]
+        self._engine.write_batch(tuple(map(self._number, names)), map(values.__getitem__, names))
+        if self._pc in values:
+            # Not in the batch: of a program counter there, Unicorn doesn't notice that the CPU has moved.
+            self._engine.write(self._number(self._pc), values[self._pc])
 
     def mask_interrupts(self) -> None:
         """Leave interrupts masked."""

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as _quote
 from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import Access
@@ -15,11 +16,12 @@ from shim.trace.tables import BLOCKS, BYTES, CALLS, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from efi_services.dispatch import Call
     from efi_services.tcg.measurer import Extension
+    from efi_services.types import Json
     from shim.trace.accesses import Recorder
     from shim.trace.tables import Table
 
@@ -94,8 +96,8 @@ class Watcher:
                 call.table,
                 call.service,
                 call.protocol,
-                json.dumps(call.arguments),
-                json.dumps(call.results),
+                _json(call.arguments),
+                _json(call.results),
                 call.status,
                 call.bytes_in,
                 call.bytes_out,
@@ -182,3 +184,16 @@ class Watcher:
 
     def _call(self) -> int | None:
         return self.begun - 1 if self.begun else None
+
+
+def _json(values: Mapping[str, Json]) -> str:
+    """What json.dumps gives, in half of the time for what most calls have: few texts and numbers."""
+    parts = []
+    for name, value in values.items():
+        if type(value) is str:
+            parts.append(f"{_quote(name)}: {_quote(value)}")
+        elif type(value) is int:
+            parts.append(f"{_quote(name)}: {value}")
+        else:
+            return json.dumps(values)
+    return "{" + ", ".join(parts) + "}"
