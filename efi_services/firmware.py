@@ -99,7 +99,9 @@ class Firmware:
         self.pool = Pool(self.memory_map)
         self.events = EventQueue(self.clock, self.new_handle, self.discard)
         self.handles = HandleDatabase(self.new_handle, self.discard)
-        self.variables = VariableStore(platform.variables)
+        self.variables = VariableStore(
+            platform.variables, platform.secure_boot.mode, enforcing=platform.secure_boot.enforcing
+        )
         self.console = Console()
         self.images = Images(self)
         self.configuration = ConfigurationTables(self)
@@ -123,7 +125,7 @@ class Firmware:
         self._build_tables()
         self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
         firmware_events.power_on(self.measurer, self.variables)
-        self.image_policy = ImagePolicy(self.reader, self.measurer)
+        self.image_policy = ImagePolicy(self, ports.authenticode)
         #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
         self.security2 = 0
         self._offer_protocols(ports.entropy, initrd)
@@ -217,23 +219,34 @@ class Firmware:
     # The life of a run.
 
     def load_payload(self, data: bytes, name: str, command_line: str | None) -> Image:
-        """Place the payload, with *command_line* as its load options; raises EfiError as LoadImage does.
+        """Place the payload, with *command_line* as its load options.
 
         A boot manager is ready to boot first, and loads then. EDK2's platforms for QEMU load a kernel of ``-kernel``
         before (OvmfPkg's TryRunningQemuKernel), and where they have it from is in its path.
+
+        Raises:
+            EfiError: as LoadImage does.
+            RunEnds: Secure Boot doesn't let it through.
         """
         direct = self.platform.direct_boot
         media = vendor_media(guids.QEMU_KERNEL_LOADER) if direct else vendor_hardware(guids.SHIM_PAYLOAD)
         path = media + file_path("kernel" if direct else f"\\{name}") + END
         if not direct:
-            firmware_events.ready_to_boot(self.measurer, self.variables)
+            self._ready_to_boot()
         device = self.install(0, guids.DEVICE_PATH, self._path(media, "payload device"))
         options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
-        self.image_policy.admit(data, path)
+        try:
+            self.image_policy.admit(data, path)
+        except EfiError as refusal:
+            raise RunEnds("refused", refusal.status, self.image_policy.decisions[-1].reason) from None
         image = self.images.load(data, path, 0, name, options, device, on_device=len(media))
         if direct:
-            firmware_events.ready_to_boot(self.measurer, self.variables)
+            self._ready_to_boot()
         return image
+
+    def _ready_to_boot(self) -> None:
+        firmware_events.ready_to_boot(self.measurer, self.variables)
+        self.image_policy.ready_to_boot()
 
     def run_payload(self, image: Image) -> Calls[None]:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from efi_services.secure_boot.modes import Mode
+
 if TYPE_CHECKING:
     from efi_services.memory_map import Range
     from efi_services.tcg.algorithms import Algorithm
@@ -45,6 +47,18 @@ class Measuring:
 
 
 @dataclass(frozen=True, slots=True)
+class SecureBoot:
+    """Secure Boot at power-on: its mode, and whether images are verified as soon as there is a platform key.
+
+    An image that is refused is loaded all the same where *defer* is set, and can't be started.
+    """
+
+    mode: Mode = Mode.SETUP
+    enforcing: bool = False
+    defer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """The machine, as far as firmware sees it.
 
@@ -60,6 +74,7 @@ class Platform:
     stack_bytes: int = 256 * 1024
     start_time: int = 1_767_225_600
     variables: tuple[Variable, ...] = ()
+    secure_boot: SecureBoot = SecureBoot()
     tables: tuple[ConfigurationTable, ...] = ()
     acpi: tuple[bytes, ...] = ()
     smbios: bytes = b""

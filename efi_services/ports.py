@@ -161,10 +161,13 @@ class ImageReader(Protocol):
 
 
 class Authenticode(Protocol):
-    """Digests of images without their signatures."""
+    """Digests of images without their signatures, and those."""
 
     def digest(self, image: bytes, algorithm: str) -> bytes:
         """The Authenticode digest of a PE file by an algorithm such as sha256; raises ValueError where it is none."""
+
+    def signatures(self, image: bytes) -> tuple[bytes, ...] | None:
+        """The PKCS #7 signatures of a PE file, None for an unsigned one; raises ValueError where they are damaged."""
 
 
 class DiskError(Exception):

@@ -20,6 +20,8 @@ CERT_X509_SHA256 = Guid("3bd2a492-96c0-4079-b420-fcf98ef103ed")
 CERT_X509_SHA384 = Guid("7076876e-80c2-4ee6-aad2-28b349a6865b")
 CERT_X509_SHA512 = Guid("446dbf63-2502-4cda-bcfa-2465d2b0fe9d")
 
+#: The owner of what the firmware itself says.
+NOBODY = Guid(int=0)
 #: Digests of images, and of the part of a certificate that is signed: with which algorithm each is made.
 IMAGE_DIGESTS = {CERT_SHA256: "sha256", CERT_SHA384: "sha384", CERT_SHA512: "sha512"}
 CERTIFICATE_DIGESTS = {CERT_X509_SHA256: "sha256", CERT_X509_SHA384: "sha384", CERT_X509_SHA512: "sha512"}

@@ -65,6 +65,12 @@ def variable_written(measurer: Measurer, variables: VariableStore, variable: tup
         _driver_config(measurer, *variable, variables.value(variable))
 
 
+def authority(measurer: Measurer, entry: bytes) -> None:
+    """The entry of db by which an image is allowed; the caller sees to it that each is told of once."""
+    name, vendor = keys.DB
+    measurer.measure(7, EventType.EV_EFI_VARIABLE_AUTHORITY, variable_data(vendor, name, entry))
+
+
 def ready_to_boot(measurer: Measurer, variables: VariableStore) -> None:
     """The boot variables, that a boot option is tried, and the line between firmware and what it starts."""
     order = _value(variables, "BootOrder", guids.GLOBAL_VARIABLE)

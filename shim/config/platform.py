@@ -29,6 +29,8 @@ from pydantic import (
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
+from shim.config import secure_boot
+from shim.config.secure_boot import SecureBoot
 from shim.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
@@ -136,13 +138,6 @@ class FirmwareSettings(Model):
     memory_attribute: bool = True
     boot_hart_protocol: bool = True
     runtime_services: int = Field(default=0x3FFF, ge=0, le=0x3FFF)
-
-
-class SecureBoot(Model):
-    """The state that the Secure Boot variables tell. Nothing is verified yet, so it can't be enabled."""
-
-    enabled: Literal[False] = False
-    setup_mode: bool = True
 
 
 class Blob(Model):
@@ -437,6 +432,9 @@ def _parse(text: str, name: str, folder: Path | None) -> Platform:
 
 def _fill_in(data: dict[str, object], folder: Path | None) -> None:
     """Put the content of files where the platform names them, so that nothing of it lies elsewhere but disks."""
+    keys = data.get("secure_boot")
+    if isinstance(keys, dict) and folder is not None:
+        secure_boot.fill_in(keys, folder, lambda path: _read(path, MAX_BLOB))
     for value in data.values():
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):

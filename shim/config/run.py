@@ -55,9 +55,9 @@ class InputInfo(Model):
 
 
 class Outcome(Model):
-    """How it ended. *status* is the EFI status where the payload gave one."""
+    """How it ended. *status* is the EFI status where the payload gave one, or the firmware's that refused it."""
 
-    kind: Literal["kernel-entry", "returned", "exited", "fault", "budget", "reset"]
+    kind: Literal["kernel-entry", "returned", "exited", "fault", "budget", "reset", "refused"]
     status: str | None
     detail: str
 
@@ -110,6 +110,22 @@ class Measurement(Model):
     call: int | None
 
 
+class ImageDecision(Model):
+    """What Secure Boot decided on an image: its path, whether it was allowed, and why."""
+
+    image: str
+    allowed: bool
+    reason: str
+
+
+class SecureBootReport(Model):
+    """Secure Boot at the end of the run, and its decisions in their order."""
+
+    enabled: bool = False
+    mode: Literal["setup", "audit", "user", "deployed"] = "setup"
+    images: list[ImageDecision] = Field(default_factory=list)
+
+
 class Finding(Model):
     """Something that an auditor wants to know: its kind, the first case in words, and how many there were."""
 
@@ -152,6 +168,7 @@ class RunReport(Model):
     memory: MemoryInfo
     findings: list[Finding]
     measurements: list[Measurement]
+    secure_boot: SecureBootReport = SecureBootReport()
     console: str
     engine: EngineUse
     timing: Timing

@@ -5,21 +5,24 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from efi_services import guids
 from efi_services import platform as firmware_platform
 from efi_services.memory_map import PAGE, RAM, MemoryType, Owner, Range
 from efi_services.platform import Measuring
+from efi_services.secure_boot import keys
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event
-from efi_services.variables import Variable, secure_boot_set
+from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
 from shim.machine.architectures import ARCHITECTURES
 from shim.machine.machine import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from shim.config.platform import MeasuredEvent, Platform
+    from shim.config.secure_boot import SecureBoot
 
 Span = tuple[int, int]
 
@@ -64,6 +67,9 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         stack_bytes=settings.stack,
         start_time=int(settings.start_time.timestamp()),
         variables=_variables(platform),
+        secure_boot=firmware_platform.SecureBoot(
+            platform.secure_boot.state, platform.secure_boot.enabled, platform.secure_boot.policy == "defer"
+        ),
         tables=tuple(
             firmware_platform.ConfigurationTable(each.vendor, each.content, _memory_type(each.type))
             for each in platform.tables
@@ -84,8 +90,20 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
 def _variables(platform: Platform) -> tuple[Variable, ...]:
     own = tuple(Variable(each.name, each.vendor, each.attributes, each.content) for each in platform.variables)
     named = {(each.name, each.vendor) for each in own}
-    state = secure_boot_set()
-    return (*(each for each in state if (each.name, each.vendor) not in named), *own)
+    settings = platform.secure_boot
+    mode = settings.state
+    state = secure_boot_set(
+        mode, secure_boot=settings.enabled and mode.has_platform_key, vendor_keys=settings.vendor_keys
+    )
+    return (*(each for each in (*state, *_keys(settings)) if (each.name, each.vendor) not in named), *own)
+
+
+def _keys(settings: SecureBoot) -> Iterator[Variable]:
+    """Secure Boot's keys, and what they are by default (UEFI 2.10, section 3.3), which is the same at power-on."""
+    for (name, vendor), data in ((variable, settings.databases.get(variable[0])) for variable in keys.ALL):
+        if data:
+            yield Variable(name, vendor, KEY_ATTRIBUTES, data)
+            yield Variable(f"{name}Default", guids.GLOBAL_VARIABLE, BOOTSERVICE_ACCESS | RUNTIME_ACCESS, data)
 
 
 def _tpm(platform: Platform) -> Measuring | None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from efi_services import status
@@ -103,6 +103,8 @@ class Session:
         #: The run was ended by the host's clock or its user, at a moment that no other run will hit.
         self._host_decided = False
         self._swtpm: Swtpm | None = None
+        #: The firmware did not let the payload begin.
+        self._refused: RunEnds | None = None
         self._interrupted = False
         check(request)
         abi = ABIS[request.payload.machine.value]
@@ -141,7 +143,11 @@ class Session:
             self._watcher.region_born(start, end, "firmware", memory_type, name)
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
-            self._image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
+            try:
+                image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
+                self._program = self._firmware.run_payload(image)
+            except RunEnds as refusal:
+                self._refused = refusal
             stack = self._firmware.allocate_stack()
         except EfiError as error:
             raise NotRunnableError(self._why_not(error)) from None
@@ -199,7 +205,9 @@ class Session:
         began = time.perf_counter()
         warm_up()
         try:
-            self._firmware.dispatcher.start(self._firmware.run_payload(self._image))
+            if self._refused is not None:
+                raise self._refused
+            self._firmware.dispatcher.start(self._program)
             blocks_between_looks = RECORDED_SLICE[self._recorder.name] if self._recorder else SLICE
             with self._noting_interrupts():
                 stop = self._machine.run(self._request.max_blocks, self._poll, blocks_between_looks)
@@ -311,6 +319,12 @@ class Session:
             return refused.first
         return f"{self._request.payload.name} does not fit into the platform's memory ({error})"
 
+    def _secure_boot(self) -> report.SecureBootReport:
+        variables = self._firmware.variables
+        decisions = [report.ImageDecision(**asdict(each)) for each in self._firmware.image_policy.decisions]
+        mode = variables.mode.label
+        return report.SecureBootReport(enabled=variables.secure_boot, mode=mode, images=decisions)  # type: ignore[arg-type]
+
     def _report(self, outcome: report.Outcome, handoff: report.Handoff) -> report.RunReport:
         request, machine, watcher = self._request, self._machine, self._watcher
         payload, info = request.payload, engine_info()
@@ -351,6 +365,7 @@ class Session:
                 for kind, noted in sorted(watcher.findings.items())
             ],
             measurements=measurements.listed(watcher.measurements),
+            secure_boot=self._secure_boot(),
             console=self._firmware.console.text,
             engine=report.EngineUse(
                 unicorn=info.unicorn,

@@ -229,12 +229,21 @@ class FakeReader:
 
 
 class FakeAuthenticode:
-    """The digest of what is behind MZ."""
+    """The digest of what is behind MZ; signatures are those that a test has given to the file."""
+
+    def __init__(self) -> None:
+        self.signed = {}
 
     def digest(self, image, algorithm):
         if not image.startswith(b"MZ"):
             raise ValueError("it is no image")
         return hashlib.new(algorithm, image[2:]).digest()
+
+    def signatures(self, image):
+        found = self.signed.get(image)
+        if found == ():
+            raise ValueError("its signatures are damaged")
+        return found
 
 
 class FakeTree:

@@ -92,6 +92,7 @@ def test_the_ready_platforms():
     assert ready_platforms() == (
         "q35",
         "q35-ia32",
+        "q35-secure",
         "q35-tdx",
         "q35-tpm",
         "virt-arm64",
@@ -187,7 +188,7 @@ memory_attribute = false
 runtime_services = 0
 [secure_boot]
 enabled = false
-setup_mode = false
+mode = "audit"
 [[variables]]
 name = "BootOrder"
 vendor = "{GUID}"
@@ -296,7 +297,7 @@ def load_platform_text(load, text):
         ("[firmware]\nrevision = 0x100000000", "firmware.revision"),
         ("[firmware]\nruntime_services = 0x4000", "firmware.runtime_services"),
         ("[firmware]\nstart_time = 'yesterday'", "firmware.start_time"),
-        ("[secure_boot]\nenabled = true", "secure_boot.enabled"),
+        ("[secure_boot]\nenabled = 'perhaps'", "secure_boot.enabled"),
         ("[[acpi]]\ndata = '00'", "acpi.0"),
     ],
 )
