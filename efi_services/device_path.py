@@ -26,6 +26,11 @@ def sata(port: int) -> bytes:
     return struct.pack("<BBHHHH", 3, 18, 10, port, 0xFFFF, 0)
 
 
+def hard_drive(number: int, start: int, blocks: int, signature: bytes, scheme: int) -> bytes:
+    """A Media/Hard Drive node (section 10.3.5.1): a partition of a GPT (*scheme* 2) or an MBR (1)."""
+    return struct.pack("<BBHIQQ16sBB", 4, 1, 42, number, start, blocks, signature, scheme, scheme)
+
+
 def vendor_media(guid: Guid) -> bytes:
     """A Media/Vendor node (section 10.3.5.3)."""
     return struct.pack("<BBH", 4, 3, 20) + guid.bytes_le

@@ -216,12 +216,27 @@ class FileTree(Protocol):
         """Up to *size* bytes of a file, fewer at its end; raises DiskError."""
 
 
+class BlockDevice(Protocol):
+    """Blocks that can be read."""
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of a block."""
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+
+    def read(self, block: int, count: int) -> bytes:
+        """The bytes of *count* blocks from *block* on, all of which there are; raises DiskError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """A disk of the machine: the device path of where it is attached, without an end node, and what is on it."""
 
     path: bytes
-    tree: FileTree
+    device: BlockDevice
 
 
 class TpmTransport(Protocol):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SEPARATOR = "\\"
 #: What a path may have at most, in characters, the drive letter of old included; and a name in it.
 MAX_PATH, MAX_NAME = 260, 255
+#: Entries of directories that are kept, more or less.
+MAX_KEPT = 200_000
 _NOT_IN_NAMES = frozenset('"*/:<>?|\\') | {chr(each) for each in range(32)}
 
 
@@ -58,9 +60,13 @@ class Volume:
         known = self._children.get(directory.place)
         if known is None:
             try:
-                known = self._children[directory.place] = self.tree.children(directory)
+                known = self.tree.children(directory)
             except DiskError as why:
                 raise self._damaged(why) from None
+            if sum(map(len, self._children.values())) > MAX_KEPT:
+                self._children.clear()
+                self._names.clear()
+            self._children[directory.place] = known
         return known
 
     def read(self, file: FileNode, offset: int, size: int) -> bytes:

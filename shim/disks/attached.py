@@ -9,13 +9,14 @@ from efi_services import device_path
 from efi_services.ports import Disk
 from shim.config.platform import DiskSettings
 from shim.disks.folder import open_folder
+from shim.disks.image import DiskImage
+from shim.disks.virtual import VirtualDisk
 from shim.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from shim.config.platform import Platform
-    from shim.disks.folder import FolderTree
 
 
 class Attached:
@@ -45,10 +46,16 @@ class Attached:
     def _attach(self, number: int, settings: DiskSettings) -> DiskSettings:
         if settings.path is None:
             raise UsageError(f"disk {number} of the platform is known by its digest only; say where it is with --disk")
-        tree: FolderTree = open_folder(settings.path)
+        place = _place(self._machine, number)
+        if settings.image is not None:
+            image = DiskImage(settings.path)
+            self._closing.callback(image.close)
+            self.ports = (*self.ports, Disk(place, image))
+            return DiskSettings(kind="image", sha256=image.digest)
+        tree = open_folder(settings.path)
         self._closing.callback(tree.close)
         self.left_out += tree.left_out
-        self.ports = (*self.ports, Disk(_place(self._machine, number), tree))
+        self.ports = (*self.ports, Disk(place, VirtualDisk(tree)))
         return DiskSettings(kind="folder", sha256=tree.digest)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from efi_services.ports import DiskError, FileNode
 from efi_services.volume import folded, is_name
+from shim.disks.image import read_at
 from shim.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ Parts = tuple[str, ...]
 
 @dataclass
 class FolderTree:
-    """The `FileTree` port over a folder. *digest* is of all names and contents; *left_out* says what is not there."""
+    """The files of a folder.
+
+    *size* is what they take in all, *digest* is of all names and contents, and *left_out* says what is not there.
+    """
 
     label: str = "EFI-SHIM"
     size: int = 0
-    block_size: int = CLUSTER
     root: FileNode = field(default_factory=lambda: FileNode("", 0, (), directory=True))
     digest: str = ""
     left_out: tuple[str, ...] = ()
@@ -78,7 +81,7 @@ class FolderTree:
             descriptor = self._descriptor(parts)
             if _Known.of(os.fstat(descriptor)) != self._known[parts]:
                 raise DiskError(f"{name} was changed while the run went on")
-            data = _pread(descriptor, offset, size)
+            data = read_at(descriptor, offset, size)
         except OSError as error:
             raise DiskError(f"{name}: {error.strerror}") from None
         if len(data) != size:
@@ -123,7 +126,6 @@ def open_folder(where: Path) -> FolderTree:
     except ValueError as why:
         raise UsageError(f"{where}: {why}") from None
     tree.digest, tree.left_out = total.hexdigest(), tuple(left_out)
-    tree.size = max(tree.size, 64 << 20)
     return tree
 
 
@@ -212,17 +214,6 @@ def _open_below(top: int, parts: Parts, flags: int = _FILE) -> int:
         return os.open(last, flags, dir_fd=here)
     finally:
         os.close(here)
-
-
-def _pread(descriptor: int, offset: int, size: int) -> bytes:
-    """Read whole; fewer bytes at the file's end only."""
-    data = bytearray()
-    while len(data) < size:
-        piece = os.pread(descriptor, size - len(data), offset + len(data))
-        if not piece:
-            break
-        data += piece
-    return bytes(data)
 
 
 def _parts(node: FileNode) -> Parts:
