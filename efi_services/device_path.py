@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virt.firmware.efi.devpath import DevicePath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from efi_services.types import Guid
 
@@ -50,6 +50,19 @@ def file_path(name: str) -> bytes:
 def memory_mapped(memory_type: int, start: int, end: int) -> bytes:
     """A Hardware/Memory Mapped node (section 10.3.2.3), which is where an image from memory comes from."""
     return struct.pack("<BBHIQQ", 1, 3, 24, memory_type, start, end)
+
+
+def is_hard_drive(node: bytes) -> bool:
+    """Whether it is a partition's node."""
+    return node[:2] == b"\4\1" and len(node) == 42
+
+
+def file_of(rest: Sequence[bytes]) -> str | None:
+    """The file that nodes name; None where they are not all File Path nodes."""
+    if not all(each[:2] == b"\4\4" for each in rest):
+        return None
+    names = (each[4:].decode("utf-16-le", "replace").partition("\0")[0] for each in rest)
+    return "\\".join(names)
 
 
 def nodes(path: bytes) -> Iterator[bytes]:

@@ -116,7 +116,6 @@ class Firmware:
         self.monotonic_count = 0
         self.time_offset = 0
         self.watchdog: int | None = None
-        self.child_count = 0
         self._guid_addresses: dict[Guid, int] = {}
         self._gate_of: dict[int, int] = {}
         self._console_in = self._console_out = (0, 0)
@@ -232,28 +231,31 @@ class Firmware:
         media = vendor_media(guids.QEMU_KERNEL_LOADER) if direct else vendor_hardware(guids.SHIM_PAYLOAD)
         path = media + file_path("kernel" if direct else f"\\{name}") + END
         if not direct:
-            self._ready_to_boot()
+            self.ready_to_boot()
         device = self.install(0, guids.DEVICE_PATH, self._path(media, "payload device"))
         options = (command_line + "\0").encode("utf-16-le") if command_line is not None else b""
         try:
             self.image_policy.admit(data, path)
         except EfiError as refusal:
             raise RunEnds("refused", refusal.status, self.image_policy.decisions[-1].reason) from None
-        image = self.images.load(data, path, 0, name, options, device, on_device=len(media))
+        image = self.images.load(data, path, 0, name, options, device)
         if direct:
-            self._ready_to_boot()
+            self.ready_to_boot()
         return image
 
-    def _ready_to_boot(self) -> None:
+    def ready_to_boot(self) -> None:
+        """Measure what a boot manager does before it starts anything, and show the table of images."""
         firmware_events.ready_to_boot(self.measurer, self.variables)
         self.image_policy.ready_to_boot()
 
     def run_payload(self, image: Image) -> Calls[None]:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""
         result = yield from run_image(self, image)
-        kind = "exited" if image.left_by_exit else "returned"
-        said = self.text_at(*reversed(image.exit_data))
-        raise RunEnds(kind, result, said)
+        raise self.end_of(image, result)
+
+    def end_of(self, image: Image, result: int) -> RunEnds:
+        """The end of a run whose first image gave *result*."""
+        return RunEnds("exited" if image.left_by_exit else "returned", result, self.text_at(*reversed(image.exit_data)))
 
     def text_at(self, address: int, size: int) -> str:
         """The string at the start of data that a payload gave to Exit or ResetSystem; empty where there is none."""

@@ -77,10 +77,9 @@ class GuestImages:
 
     def _add(self, base: int, end: int) -> GuestImage:
         firmware = self._firmware
-        firmware.child_count += 1
         carried = (inner for image in firmware.images for inner in image.file.carried)
         file = next((inner for inner in carried if inner.size == end - base), None)
-        found = GuestImage(f"child-{firmware.child_count}", base, end, file)
+        found = GuestImage(firmware.images.name_for(b""), base, end, file)
         self._images.append(found)
         firmware.observer.region_named(base, found.name)
         return found

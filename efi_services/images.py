@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from efi_services import guids
+from efi_services.device_path import file_of, length_of_match, nodes
 from efi_services.guest_images import GuestImage, GuestImages
 from efi_services.memory_map import PAGE, AllocateType, MemoryType
+from efi_services.ports import MemoryFault
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.status import EfiError, Status
+from efi_services.types import read_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +64,7 @@ class Images:
         self._images: dict[int, Image] = {}
         self.running: list[int] = []
         self.by_guests = GuestImages(firmware)
+        self._loaded = 0
 
     def load(
         self,
@@ -70,11 +74,10 @@ class Images:
         name: str,
         options: bytes = b"",
         device: int = 0,
-        on_device: int = 0,
     ) -> Image:
         """Place an image in memory and make its handle; whether it may be is decided before.
 
-        The first *on_device* bytes of *path* lead to *device*, the others from there to the file.
+        *path* is the whole device path of its file, *device* the handle of the device that the file is on.
 
         Raises:
             EfiError: UNSUPPORTED (no image, or for another machine), LOAD_ERROR (it can't lie where there is
@@ -114,7 +117,7 @@ class Images:
             )
         firmware.memory.write(base, contents.ljust(pages * PAGE, b"\0"))
         try:
-            return self._install(file, base, pages * PAGE, path, parent, name, options, device, on_device)
+            return self._install(file, base, pages * PAGE, path, parent, name, options, device)
         except EfiError:
             firmware.free_pages(base, pages)
             raise
@@ -129,11 +132,12 @@ class Images:
         name: str,
         options: bytes,
         device: int,
-        on_device: int,
     ) -> Image:
         firmware = self._firmware
         code, data_type = _MEMORY[file.subsystem]
         path_at = firmware.store(path, MemoryType.BootServicesData, f"device path of {name}")
+        # What an image is told of its file begins behind its device.
+        file_at = path_at + self._device_part(path, device)
         options_at = 0
         if options:
             options_at = firmware.store(options, MemoryType.LoaderData, f"load options of {name}")
@@ -142,7 +146,7 @@ class Images:
             parent_handle=parent,
             system_table=firmware.system_table,
             device_handle=device,
-            file_path=path_at + on_device,
+            file_path=file_at,
             load_options_size=len(options),
             load_options=options_at,
             image_base=base,
@@ -158,6 +162,25 @@ class Images:
         image = Image(handle, name, base, size, base + file.entry, file, interface, path_at, parent)
         self._images[handle] = image
         return image
+
+    def _device_part(self, path: bytes, device: int) -> int:
+        """How many bytes of a path are the device's own."""
+        firmware = self._firmware
+        try:
+            own = read_path(firmware.memory, firmware.handles.get(device, guids.DEVICE_PATH).interface)
+        except (EfiError, MemoryFault):
+            return 0
+        return length_of_match(own, path) or 0
+
+    def name_for(self, path: bytes) -> str:
+        """A name for an image that the guest loads: its file's, with a number where there is none or it is taken."""
+        self._loaded += 1
+        files = [each for each in nodes(path) if each[:2] == b"\4\4"]
+        name = (file_of(files) or "").rpartition("\\")[2]
+        if not name:
+            return f"child-{self._loaded}"
+        taken = {each.name for each in self._images.values()}
+        return name if name not in taken else f"{name}-{self._loaded}"
 
     def get(self, handle: int) -> Image:
         """The image of a handle; raises INVALID_PARAMETER."""

@@ -190,6 +190,14 @@ class VariableStore:
         for each in mode_variables(mode, secure_boot=self.secure_boot):
             self._variables[each.name, each.vendor] = each
 
+    def put(self, variable: Variable) -> None:
+        """Write one of the firmware's own, which asks nobody."""
+        self._variables[variable.name, variable.vendor] = variable
+
+    def drop(self, variable: tuple[str, Guid]) -> None:
+        """Remove one of the firmware's own, if it is there."""
+        self._variables.pop(variable, None)
+
     def room(self) -> int:
         """Bytes of storage left."""
         return MAX_STORAGE - sum(each.size for each in self._variables.values())

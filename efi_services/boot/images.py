@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from efi_services import guids, status
-from efi_services.device_path import END, memory_mapped
+from efi_services import guids, image_source, status
 from efi_services.dispatch import ImageExits
 from efi_services.memory_map import MemoryType
 from efi_services.protocols.loaded_image import LoadedImage
@@ -16,10 +15,8 @@ from efi_services.types import UINTN, Boolean, Buffer, Bytes, DevicePathBytes, H
 
 if TYPE_CHECKING:
     from efi_services.firmware import Firmware
+    from efi_services.image_source import Source
     from efi_services.images import Image
-
-#: A child image larger than this is no image.
-MAX_IMAGE = 1 << 30
 
 
 @service("LoadImage", "7.4.1")
@@ -32,26 +29,39 @@ def load_image(
     source_size: Bytes,
     image: Out[Handle],
 ) -> Calls[StatusCode]:
-    """Load an image from memory; loading by device path alone needs a file system, which no handle here has."""
+    """Load an image from memory, or by its device path from a file system, or through LoadFile2 or LoadFile."""
     fw.images.get(parent)
     if source is None:
-        raise EfiError(Status.NOT_FOUND)
-    if source_size == 0:
-        raise EfiError(Status.LOAD_ERROR)
-    if source_size > MAX_IMAGE:
-        raise EfiError(Status.OUT_OF_RESOURCES)
-    # A pointer to nowhere is the caller's fault, not that of whoever is asked about the file.
-    source.read(1)
-    fw.child_count += 1
-    path = device_path or memory_mapped(MemoryType.LoaderData, source.address, source.address + source_size - 1) + END
-    verdict = yield from authenticate(fw, path, source.address, source_size, boot_policy)
-    if status.is_error(verdict) and verdict != Status.SECURITY_VIOLATION:
-        image.set(0)
-        return verdict
-    loaded = fw.images.load(source.read(source_size), path, parent, f"child-{fw.child_count}")
-    loaded.trusted = not status.is_error(verdict)
-    image.set(loaded.handle)
+        if device_path is None:
+            raise EfiError(Status.NOT_FOUND)
+        found = yield from image_source.fetch(fw, device_path, boot_policy)
+    else:
+        if source_size == 0:
+            raise EfiError(Status.LOAD_ERROR)
+        if source_size > image_source.MAX_IMAGE:
+            raise EfiError(Status.OUT_OF_RESOURCES)
+        # A pointer to nowhere is the caller's fault, not that of whoever is asked about the file.
+        source.read(1)
+        found = image_source.in_memory(fw, device_path, source.address, source_size)
+    loaded, verdict = yield from load_from(fw, found, parent, fw.images.name_for(found.path), b"", boot_policy)
+    image.set(loaded.handle if loaded is not None else 0)
     return verdict
+
+
+def load_from(
+    fw: Firmware, source: Source, parent: int, name: str, options: bytes, boot_policy: int = 0
+) -> Calls[tuple[Image | None, int]]:
+    """Ask whether a file may be loaded, and load it; gives the image, if there is one, and the verdict."""
+    try:
+        verdict = yield from authenticate(fw, source.path, source.address, source.size, boot_policy)
+        if status.is_error(verdict) and verdict != Status.SECURITY_VIOLATION:
+            return None, verdict
+        data = fw.memory.read(source.address, source.size)
+        loaded = fw.images.load(data, source.path, parent, name, options, source.device)
+    finally:
+        source.release(fw)
+    loaded.trusted = not status.is_error(verdict)
+    return loaded, verdict
 
 
 def authenticate(fw: Firmware, path: bytes, source: int, size: int, boot_policy: int) -> Calls[int]:

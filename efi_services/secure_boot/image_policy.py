@@ -99,4 +99,5 @@ class ImagePolicy:
         except ValueError:
             # It is no image: there is nothing to be measured, and whoever loads it will say so.
             return
+        self._firmware.disks.measure(path)
         firmware_events.image(measurer, data, subsystem, location, path)

@@ -16,11 +16,14 @@ from efi_services.tcg import algorithms
 from efi_services.tcg.events import Event, EventType, image_load_event, variable_data
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from efi_services.tcg.measurer import Measurer
     from efi_services.types import Guid
     from efi_services.variables import VariableStore
 
 CALLING = b"Calling EFI Application from Boot Option"
+RETURNING = b"Returning from EFI Application from Boot Option"
 EXIT_INVOCATION = b"Exit Boot Services Invocation"
 EXIT_SUCCESS = b"Exit Boot Services Returned with Success"
 EXIT_FAILURE = b"Exit Boot Services Returned with Failure"
@@ -85,6 +88,19 @@ def ready_to_boot(measurer: Measurer, variables: VariableStore) -> None:
         for index in ledger.separated:
             digests = algorithms.digests(ledger.algorithms, _SEPARATOR)
             measurer.measure_into(ledger, Event(index, EventType.EV_SEPARATOR, digests, _SEPARATOR))
+
+
+def next_attempt(measurer: Measurer) -> None:
+    """That a boot option came back, and that the next one is tried."""
+    measurer.measure(4, EventType.EV_EFI_ACTION, RETURNING)
+    measurer.measure(4, EventType.EV_EFI_ACTION, CALLING)
+
+
+def partition_table(measurer: Measurer, header: bytes, entries: Iterable[bytes]) -> None:
+    """The GPT of the disk that is booted from: EFI_GPT_DATA, with those entries that are in use."""
+    used = [each for each in entries if any(each[:16])]
+    data = header + struct.pack("<Q", len(used)) + b"".join(used)
+    measurer.measure(5, EventType.EV_EFI_GPT_EVENT, data)
 
 
 def image(measurer: Measurer, data: bytes, subsystem: int, location: int, path: bytes) -> None:

@@ -36,7 +36,8 @@ def replay(
     # To be ended from outside is an end like Ctrl-C: nothing stays behind in the folder.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = open_run(run)
-    program = find_payload(folder, payload)
+    # A run that began on a disk has its payload from there.
+    program = None if folder.report.inputs.boot is not None else find_payload(folder, payload)
     data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
     live = Live(quiet=quiet)
     with live:

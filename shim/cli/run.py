@@ -14,8 +14,14 @@ _LATER = "is not built yet"
 
 def run(
     payload: Annotated[
-        str, typer.Argument(metavar="PAYLOAD", help="A file, or a catalogue name such as debian:trixie/cloud-amd64.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="PAYLOAD",
+            help="A file, a catalogue name such as debian:trixie/cloud-amd64, or disk:PATH for a file on a disk. "
+            "Without it, the machine boots from its disks.",
+            show_default=False,
+        ),
+    ] = None,
     initrd: Annotated[Path | None, typer.Option(help="Hand this file to the stub as the initrd.")] = None,
     cmdline: Annotated[str | None, typer.Option(help="The kernel's command line: the image's load options.")] = None,
     platform: Annotated[
@@ -52,6 +58,7 @@ def run(
     from shim.config.platform import DEFAULT_PLATFORMS, load_platform, parse_size
     from shim.disks.attached import settings_of
     from shim.report.live import Live
+    from shim.session.from_disk import find, is_on_disk
 
     for given, name in (
         (unprivileged, "--unprivileged"),
@@ -69,12 +76,17 @@ def run(
         raise UsageError(f"--memory: {error}") from None
     chosen = None if platform is None else load_platform(platform)
     live = Live(quiet=quiet)
-    program = find_payload(payload, live.say)
-    machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value, "q35"))
+    # What the machine is depends on the payload, or else what the payload is on the machine's disks.
+    program = None if payload is None or is_on_disk(payload) else find_payload(payload, live.say)
+    machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value if program else "", "q35"))
     if size is not None:
         machine = machine.with_memory(size)
     machine = machine.with_disks([*machine.disk, *map(settings_of, disk or [])])
     data = read_initrd(initrd) if initrd is not None else None
+    boot = None
+    if program is None:
+        boot = find(payload, machine)
+        program = boot.payload
 
     from shim.engine import engine_info
     from shim.session.run import Request, Session, check
@@ -82,7 +94,7 @@ def run(
     # With the released engine a kernel's accesses take a minute; that has to be asked for.
     trace = trace or ("exact" if engine_info().patched or keep_accesses else "calls")
     request = Request(
-        program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram, keep=keep_accesses
+        program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram, keep=keep_accesses, boot=boot
     )
     check(request)
     folder = new_run_folder(out, program.name)

@@ -327,6 +327,19 @@ class DiskSettings(Model):
         return None if where is None else Path(where)
 
 
+class BootEntry(Model):
+    """A boot option: *path* is that of a file on the first file system of disk *disk*.
+
+    *options* are the image's load options. Its number is its place in the list.
+    """
+
+    description: str = Field(min_length=1, max_length=200, pattern="^[^\\x00]*$")
+    path: str = Field(min_length=1, max_length=260, pattern="^[^\\x00]*$")
+    disk: int = Field(default=0, ge=0, lt=MAX_DISKS)
+    options: str | None = Field(default=None, max_length=32767)
+    active: bool = True
+
+
 def _is_here(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
@@ -352,6 +365,7 @@ class Platform(Model):
     tpm: Tpm | None = None
     cc: ConfidentialComputing | None = None
     disk: tuple[DiskSettings, ...] = Field(default=(), max_length=MAX_DISKS)
+    boot: tuple[BootEntry, ...] = Field(default=(), max_length=64)
 
     @model_validator(mode="before")
     @classmethod

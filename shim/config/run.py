@@ -46,12 +46,16 @@ class PlatformInfo(Model):
 
 
 class InputInfo(Model):
-    """What else went in: the command line, the initrd's digest, the seed."""
+    """What else went in: the command line, the initrd's digest, the seed.
+
+    *boot* is what of the platform's disks was booted: `disk:` and a file's path, or by itself for the boot manager.
+    """
 
     cmdline: str | None
     initrd_sha256: str | None
     initrd_size: int | None
     seed: int
+    boot: str | None = None
 
 
 class Outcome(Model):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shim.config.platform import load_platform
 from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
+from shim.session import from_disk
 from shim.session.run import Progress, Request, Session
 from shim.trace.tables import ACCESSES
 from shim.trace.writer import write_whole
@@ -36,7 +37,7 @@ class Replayed:
 
 def replay(
     run: RunFolder,
-    payload: Payload,
+    payload: Payload | None,
     initrd: bytes | None,
     calls: Calls = (None, None),
     max_seconds: float = 300.0,
@@ -56,6 +57,10 @@ def replay(
         raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
     platform = platform.with_disks(disks)
     cut = not was.engine.deterministic
+    boot = None
+    if payload is None:
+        boot = from_disk.find(was.inputs.boot, platform)
+        payload = boot.payload
     request = Request(
         payload,
         platform,
@@ -69,6 +74,7 @@ def replay(
         keep=True,
         keep_calls=calls,
         most_rows=was.accesses.count if cut else None,
+        boot=boot,
     )
     try:
         with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:

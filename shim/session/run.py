@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from efi_services import status
 from efi_services.abi import ABIS
+from efi_services.boot_manager import boot
 from efi_services.dispatch import RunEnds
 from efi_services.firmware import Firmware, Ports
 from efi_services.platform import PlatformError
@@ -27,7 +28,7 @@ from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.measure import pieces
 from shim.session import measurements
-from shim.session.build import build
+from shim.session.from_disk import DiskBoot, build_with
 from shim.tpm.authenticode import PeDigests
 from shim.tpm.swtpm import Swtpm
 from shim.trace.accesses import PythonRecorder
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from efi_services.abi import Abi
+    from efi_services.service import Calls
     from payloads import Payload
     from shim.config.platform import Platform
     from shim.trace.accesses import Recorder
@@ -73,6 +75,8 @@ class Request:
     keep: bool = False
     keep_calls: tuple[int | None, int | None] = (None, None)
     most_rows: int | None = None
+    #: The run begins on one of the platform's disks, which are open already.
+    boot: DiskBoot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Session:
         self._interrupted = False
         check(request)
         abi = ABIS[request.payload.machine.value]
-        self._disks = Attached(request.platform)
+        self._disks = request.boot.disks if request.boot is not None else Attached(request.platform)
         try:
             self._switch_on(abi, show)
         except BaseException:
@@ -117,7 +121,7 @@ class Session:
 
     def _switch_on(self, abi: Abi, show: Callable[[str], None]) -> None:
         request, folder = self._request, self._folder
-        layout, platform = build(request.platform)
+        layout, platform = build_with(request.platform, self._disks)
         # A folder with it and without run.json is of a run that has not come to its end.
         write_whole(folder / "platform.toml", self._disks.platform.toml)
         self._watcher = Watcher(folder, show)
@@ -144,8 +148,7 @@ class Session:
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
             try:
-                image = self._firmware.load_payload(request.payload.data, "payload", request.cmdline)
-                self._program = self._firmware.run_payload(image)
+                self._program = self._begin()
             except RunEnds as refusal:
                 self._refused = refusal
             stack = self._firmware.allocate_stack()
@@ -158,6 +161,14 @@ class Session:
             machine.watch_natively(self._recorder.folder)
         elif self._recorder is not None:
             machine.watch(self._recorder.access, self._recorder.block)
+
+    def _begin(self) -> Calls[None]:
+        """What the firmware does with the CPU, from the first image's start to the end."""
+        request, firmware = self._request, self._firmware
+        if request.boot is None:
+            return firmware.run_payload(firmware.load_payload(request.payload.data, "payload", request.cmdline))
+        options = None if request.cmdline is None else (request.cmdline + "\0").encode("utf-16-le")
+        return boot(firmware, options, request.boot.path)
 
     def run(self) -> report.RunReport:
         """Run to the end and write the folder; gives what run.json says."""
@@ -345,6 +356,7 @@ class Session:
                 initrd_sha256=None if request.initrd is None else hashlib.sha256(request.initrd).hexdigest(),
                 initrd_size=None if request.initrd is None else len(request.initrd),
                 seed=request.seed,
+                boot=request.boot.asked if request.boot is not None else None,
             ),
             outcome=outcome,
             boot_services_exited=self._firmware.boot_services_exited,

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from efi_services.abi import I386, X86_64
-from efi_services.device_path import pci
+from efi_services.device_path import END, pci
 from efi_services.firmware import Firmware, Ports
+from efi_services.guids import DEVICE_PATH
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
 from efi_services.platform import Measuring, Platform
 from efi_services.ports import Access, Disk, DiskError, FileNode, MemoryFault, Segment
@@ -82,6 +83,8 @@ PROTOCOLS = {
         "GetResultOfSetActivePcrBanks",
     ),
     "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": ("Revision", "OpenVolume"),
+    "EFI_BLOCK_IO_PROTOCOL": ("Revision", "Media", "Reset", "ReadBlocks", "WriteBlocks", "FlushBlocks"),
+    "EFI_DISK_IO_PROTOCOL": ("Revision", "ReadDisk", "WriteDisk"),
     "EFI_FILE_PROTOCOL": (
         "Revision", "Open", "Close", "Delete", "Read", "Write", "GetPosition", "SetPosition", "GetInfo", "SetInfo",
         "Flush", "OpenEx", "ReadEx", "WriteEx", "FlushEx",
@@ -273,6 +276,16 @@ class FakeTree:
         if file.place in self.broken:
             raise DiskError(f"{file.place} can't be read")
         return self.files[file.place][offset : offset + size]
+
+
+class FakeDevice:
+    """Blocks that tell their numbers."""
+
+    block_size, blocks = 512, 100
+
+    def read(self, block, count):
+        assert block + count <= self.blocks
+        return b"".join(i.to_bytes(512, "little") for i in range(block, block + count))
 
 
 FILES = {
@@ -527,10 +540,10 @@ class Guest:
         return self.u64(at)
 
 
-def make(initrd=None, transport=None, trees=(), abi=X86_64, **platform):
+def make(initrd=None, transport=None, trees=(), disks=(), abi=X86_64, **platform):
     """A guest on a machine that was just switched on; *transport* is where its TPM is, if not our model.
 
-    *trees* are the files on its disks.
+    *trees* are file systems with files, *disks* are devices with blocks.
     """
     ranges = (
         Range(BASE, SCRATCH_END, MemoryType.ReservedMemoryType, RAM),
@@ -546,9 +559,13 @@ def make(initrd=None, transport=None, trees=(), abi=X86_64, **platform):
         "observer": FakeObserver(),
         "authenticode": FakeAuthenticode(),
     }
-    disks = tuple(Disk(pci(0, 3 + i, 0), tree) for i, tree in enumerate(trees))
-    ports = Ports(**parts, tpm=transport, disks=disks)
+    attached = tuple(Disk(pci(0, 0x10 + i, 0), each) for i, each in enumerate(disks))
+    ports = Ports(**parts, tpm=transport, disks=attached)
     firmware = Firmware(abi, Platform("test", **{"ranges": ranges, **platform}), ports, initrd)
+    for number, tree in enumerate(trees):
+        path = pci(0, 3 + number, 0)
+        handle = firmware.install(0, DEVICE_PATH, firmware.store(path + END, MemoryType.BootServicesData, "path"))
+        firmware.disks.mount(handle, path, tree)
     return Guest(firmware, **parts)
 
 
@@ -608,4 +625,6 @@ def specification():
 @pytest.fixture(scope="session")
 def fakes():
     """The fakes by themselves."""
-    return SimpleNamespace(Memory=FakeMemory, Clock=FakeClock, Mmu=FakeMmu, Cpu=FakeCpu, Tree=FakeTree, files=FILES)
+    return SimpleNamespace(
+        Memory=FakeMemory, Clock=FakeClock, Mmu=FakeMmu, Cpu=FakeCpu, Tree=FakeTree, files=FILES, Device=FakeDevice
+    )

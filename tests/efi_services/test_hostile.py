@@ -170,7 +170,7 @@ def play(places, service, given):
 @pytest.fixture
 def machine(measuring, fakes):
     """A platform that has all there is."""
-    return {"initrd": b"initrd", "trees": [fakes.Tree(fakes.files)], **measuring}
+    return {"initrd": b"initrd", "trees": [fakes.Tree(fakes.files)], "disks": [fakes.Device()], **measuring}
 
 
 @pytest.mark.parametrize("service", [*SERVICES, *METHODS], ids=lambda each: each.name)
