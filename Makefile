@@ -50,6 +50,7 @@ fuzz: $(DEV_STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/levels.py
+	$(BIN)/python tests/bench/measurement.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'

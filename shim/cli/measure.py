@@ -2,16 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shim.errors import DiffersError, UnreadableError, UsageError
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 
 def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    form: Annotated[str, typer.Option("--format", metavar="F", help="What to write; 'list' tells of all.")] = "",
+    form: Annotated[str, typer.Option("--format", metavar="F", help="What to write, or all; 'list' tells.")] = "",
     output: Annotated[Path | None, typer.Option("-o", help="Where to; stdout without.")] = None,
     profile: Annotated[str, typer.Option(help="How it is measured: firmware, drtm, xen or exact.")] = "firmware",
     option: Annotated[
@@ -22,16 +25,15 @@ def measure(
     gap: Annotated[bool, typer.Option("--gap", help="Which inputs a register covers, and which none does.")] = False,
 ) -> None:
     """Say what a boot measures: logs, register values and reference values from a run."""
-    from shim.measure.formats import FORMATS
+    from shim.measure.formats import FORMATS, write_all
     from shim.measure.profiles import PROFILES
-    from shim.report import measurements
     from shim.trace.folder import open_run
 
     if form == "list":
-        measurements.show_forms()
+        _report().show_forms()
         return
-    if form and form not in FORMATS:
-        raise UsageError(f"--format {form}: give {', '.join(FORMATS)}, or list")
+    if form and form != "all" and form not in FORMATS:
+        raise UsageError(f"--format {form}: give {', '.join(FORMATS)}, all, or list")
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: give {', '.join(PROFILES)}")
     if sum((bool(form), against is not None, gap)) > 1:
@@ -41,15 +43,27 @@ def measure(
     folder = open_run(run, payload)
     measured = PROFILES[profile].measure(folder, _options(option or []))
     if against is not None:
-        differences = measurements.show_comparison(measured, _read(against), str(against))
+        differences = _report().show_comparison(measured, _read(against), str(against))
         if differences:
             raise DiffersError(f"{run}: {differences} differences from {against}")
     elif gap:
-        measurements.show_gap(folder, measured)
+        _report().show_gap(folder, measured)
+    elif form == "all":
+        made, refused = write_all(measured)
+        _write(made, form, output)
+        for name, why in refused.items():
+            sys.stderr.write(f"without {name}: {why}\n")
     elif form:
         _write(FORMATS[form].write(measured), form, output)
     else:
-        measurements.show_measured(measured)
+        _report().show_measured(measured)
+
+
+def _report() -> "ModuleType":
+    """What shows things to people: the forms that other programs read do without its import."""
+    from shim.report import measurements
+
+    return measurements
 
 
 def _options(words: list[str]) -> dict[str, str]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.piece import Piece, piece
-from payloads import Kind, uki
-from payloads.pe import authenticode
+from payloads import Kind
 from shim.errors import UnreadableError
 
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ def _digest(text: str, algorithm: Algorithm) -> bytes:
 
 def image(payload: bytes) -> Piece:
     """The payload as firmware measures images: its digests are the Authenticode ones."""
+    from payloads.pe import authenticode  # pefile takes long to import, and who only reads pieces needs none
+
     return Piece(IMAGE, 0, len(payload), {each: authenticode(payload, each.label) for each in Algorithm})
 
 
@@ -82,6 +83,8 @@ def sections(payload: Payload) -> list[Piece]:
     """What a unified kernel image holds, as its stub measures it; of other payloads nothing."""
     if payload.kind is not Kind.UKI:
         return []
+    from payloads import uki  # as above
+
     return [piece(f"section {name}", data) for name, data in uki.contents(payload.data, payload.image)]
 
 

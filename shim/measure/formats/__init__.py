@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shim.errors import UsageError
 from shim.measure.formats import aael, cel, everything, inputs, logs, reference, registers, systemd, tsm
 
 if TYPE_CHECKING:
@@ -53,3 +54,24 @@ FORMATS: dict[str, Format] = {
         Format("json", "All events, what they say, and the registers, as JSON.", everything.everything),
     )
 }
+
+
+def write_all(measured: Measured) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Each form that these measurements can be written in, and why the others can't.
+
+    Returns:
+        The contents by path: a form's name is that of its file, or of its folder; and the reasons by the form's name.
+    """
+    made: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    for name, form in FORMATS.items():
+        try:
+            contents = form.write(measured)
+        except UsageError as why:
+            refused[name] = str(why)
+            continue
+        if isinstance(contents, bytes):
+            made[name] = contents
+        else:
+            made |= {f"{name}/{path}": data for path, data in contents.items()}
+    return made, refused

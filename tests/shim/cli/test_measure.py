@@ -67,6 +67,7 @@ def test_the_list_of_forms_needs_no_run(command):
         (["--profile", "drtm", "--set", "dce=1"], 2, "dce"),
         (["--format", "ccel"], 2, "registers of confidential computing"),
         (["--format", "tsm"], 2, "--format tsm makes a folder: say where with -o"),
+        (["--format", "all"], 2, "--format all makes a folder: say where with -o"),
         (["--format", "pcrlock"], 2, "makes a folder"),
         (["-o", "x"], 2, "-o is for --format"),
         (["--gap", "-o", "x"], 2, "-o is for --format"),
@@ -109,6 +110,17 @@ def test_every_form_is_written_or_refused_in_a_line(measure, tmp_path, form):
         assert any(each.is_file() for each in (tmp_path / "out").rglob("*"))
     else:
         assert (tmp_path / "out").stat().st_size > 0
+
+
+def test_all_forms_at_once_go_into_a_folder(measure, tmp_path):
+    done = measure("--format", "all", "-o", "all")
+    assert (done.code, done.out) == (0, "")
+    made = {each.name for each in (tmp_path / "all").iterdir()}
+    refused = {line.removeprefix("without ").partition(":")[0] for line in done.err.splitlines()}
+    assert refused == {"ccel", "aael", "inputs"}
+    assert made == FORMATS.keys() - refused
+    assert measure("--format", "json", "-o", "json").code == 0
+    assert (tmp_path / "all/json").read_bytes() == (tmp_path / "json").read_bytes()
 
 
 def test_the_log_is_that_of_the_run(measure, tmp_path):

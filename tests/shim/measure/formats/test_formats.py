@@ -2,7 +2,7 @@ import pytest
 
 from efi_services.tcg.algorithms import Algorithm
 from shim.errors import UsageError
-from shim.measure.formats import FORMATS
+from shim.measure.formats import FORMATS, write_all
 from shim.measure.model import Measurements
 
 NAMES = {
@@ -38,3 +38,14 @@ def test_without_registers_there_is_one_line_for_it(name, wrap):
     with pytest.raises(UsageError) as why:
         FORMATS[name].write(wrap())
     assert "\n" not in str(why.value)
+
+
+def test_all_that_can_be_written_and_why_the_rest_cannot(measured, mr_boots, wrap):
+    made, refused = write_all(measured)
+    assert {path.partition("/")[0] for path in made} == NAMES - {"inputs"}
+    assert made["tcg2"] == FORMATS["tcg2"].write(measured)
+    assert made["pcrlock/650-kernel.pcrlock"] == FORMATS["pcrlock"].write(measured)["650-kernel.pcrlock"]
+    assert refused.keys() == {"inputs"}
+    made, refused = write_all(wrap(mr_boots()))
+    assert "PCRs" in refused["tcg2"]
+    assert made.keys().isdisjoint(refused)
