@@ -63,8 +63,8 @@ class Platform:
     """The machine, as far as firmware sees it.
 
     Times are seconds since 1970; *stack_bytes* is what the payload's stack gets (UEFI asks for 128 KiB at
-    least). *runtime_services* is the mask of EFI_RT_PROPERTIES_TABLE. With *direct_boot* the payload is no boot
-    option's, but what QEMU's ``-kernel`` names.
+    least), *heap_bytes* what lies above the payload as firmware's own. *runtime_services* is the mask of
+    EFI_RT_PROPERTIES_TABLE. With *direct_boot* the payload is no boot option's, but what QEMU's ``-kernel`` names.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Platform:
     vendor: str = "efi-shim"
     revision: int = 0x0001_0000
     stack_bytes: int = 256 * 1024
+    heap_bytes: int = 0
     start_time: int = 1_767_225_600
     variables: tuple[Variable, ...] = ()
     secure_boot: SecureBoot = SecureBoot()

@@ -41,12 +41,14 @@ class RelocationKind(IntEnum):
     """IMAGE_REL_BASED_* as far as UEFI images on our machines use them (PE/COFF 5.6.2)."""
 
     HIGHLOW = 3
+    #: On Arm: the address in two instructions of T32, MOVW and MOVT.
+    THUMB_MOV32 = 7
     DIR64 = 10
 
     @property
     def width(self) -> int:
         """Bytes that the relocation rewrites."""
-        return 8 if self is RelocationKind.DIR64 else 4
+        return 4 if self is RelocationKind.HIGHLOW else 8
 
 
 @dataclass(frozen=True, slots=True)

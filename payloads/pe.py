@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from itertools import pairwise, starmap
+from typing import NoReturn
 
 import pefile
 
@@ -36,6 +37,9 @@ _BASE_RELOCATION_DIRECTORY = 5
 _RELOCS_STRIPPED = 0x0001
 _NX_COMPAT = 0x0100
 _EXECUTE, _READ, _WRITE, _DISCARDABLE = 0x2000_0000, 0x4000_0000, 0x8000_0000, 0x0200_0000
+_RELOCATIONS = {each.value: each for each in (RelocationKind.HIGHLOW, RelocationKind.DIR64)}
+#: Numbers from 5 to 8 mean something else on each machine.
+_ARM_RELOCATIONS = {**_RELOCATIONS, RelocationKind.THUMB_MOV32.value: RelocationKind.THUMB_MOV32}
 _REFUSED_RELOCATIONS = {
     1: "HIGH",
     2: "LOW",
@@ -141,7 +145,7 @@ def _read(pe: pefile.PE, data: bytes) -> PeImage:
         image_version=(optional.MajorImageVersion, optional.MinorImageVersion),
         nx_compat=bool(optional.DllCharacteristics & _NX_COMPAT),
         sections=sections,
-        relocations=tuple(_relocations(_relocation_directory(pe, data, sections, size), size)),
+        relocations=tuple(_relocations(_relocation_directory(pe, data, sections, size), size, machine)),
         relocations_stripped=bool(header.Characteristics & _RELOCS_STRIPPED),
     )
 
@@ -220,12 +224,13 @@ def _relocation_directory(pe: pefile.PE, data: bytes, sections: tuple[Section, .
     raise NotRunnable("the base relocation directory lies outside the data of every section")
 
 
-def _relocations(directory: bytes, size_of_image: int) -> list[Relocation]:
+def _relocations(directory: bytes, size_of_image: int, machine: Machine) -> list[Relocation]:
     """Walk the blocks of a base relocation directory (PE/COFF 5.6.1).
 
     A block is a page's RVA, the block's own size, and two bytes for each place: kind in the upper 4 bits, offset below.
     """
     relocations: list[Relocation] = []
+    kinds = _ARM_RELOCATIONS if machine is Machine.ARM else _RELOCATIONS
     at = 0
     while at < len(directory):
         if at + 8 > len(directory):
@@ -238,7 +243,7 @@ def _relocations(directory: bytes, size_of_image: int) -> list[Relocation]:
         for (entry,) in struct.iter_unpack("<H", directory[at + 8 : at + block]):
             if entry >> 12 == 0:  # ABSOLUTE: padding
                 continue
-            kind = _relocation_kind(entry >> 12)
+            kind = kinds.get(entry >> 12) or _refuse_relocation(entry >> 12)
             rva = page + (entry & 0xFFF)
             if rva + kind.width > size_of_image:
                 raise NotRunnable(f"a base relocation points outside the image ({rva:#x})")
@@ -247,10 +252,6 @@ def _relocations(directory: bytes, size_of_image: int) -> list[Relocation]:
     return relocations
 
 
-def _relocation_kind(number: int) -> RelocationKind:
-    if number == RelocationKind.DIR64:
-        return RelocationKind.DIR64
-    if number == RelocationKind.HIGHLOW:
-        return RelocationKind.HIGHLOW
+def _refuse_relocation(number: int) -> NoReturn:
     name = _REFUSED_RELOCATIONS.get(number, "unknown")
     raise NotRunnable(f"base relocations of type {number} ({name}) are not supported")

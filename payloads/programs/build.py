@@ -49,8 +49,13 @@ class Machine:
 MACHINES = {
     "x86_64": Machine("x86_64-unknown-windows", "x64", ("-mno-red-zone", "-mgeneral-regs-only")),
     "i386": Machine("i386-unknown-windows", "x86", ("-Os", "-mgeneral-regs-only")),
+    "arm": Machine("thumbv7-unknown-windows", "arm", ("-Os",)),
     "aarch64": Machine("aarch64-unknown-windows", "arm64", ("-Os", "-mgeneral-regs-only")),
 }
+
+
+#: A 32-bit Arm image has another machine number for UEFI than for Windows, which is all that the linker knows.
+_WINDOWS_ARM, _UEFI_ARM = (0x1C4).to_bytes(2, "little"), (0x1C2).to_bytes(2, "little")
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,8 @@ def _run(arguments: list[str], where: Path) -> None:
 def _build(program: Program, machine: str, tools: Tools, where: Path) -> bytes:
     made_for = MACHINES[machine]
     if program.embeds:
-        image = (where / f"{program.embeds}.efi").read_bytes()
-        (where / f"{program.embeds}.inc").write_text(",".join(map(str, image)) + "\n", "ascii")
+        embedded = (where / f"{program.embeds}.efi").read_bytes()
+        (where / f"{program.embeds}.inc").write_text(",".join(map(str, embedded)) + "\n", "ascii")
     _run(
         [
             tools.clang, f"--target={made_for.target}", *COMPILE, *made_for.flags,
@@ -191,7 +196,13 @@ def _build(program: Program, machine: str, tools: Tools, where: Path) -> bytes:
         ],
         where,
     )  # fmt: skip
-    return (where / f"{program.stem}.efi").read_bytes()
+    made = where / f"{program.stem}.efi"
+    image = bytearray(made.read_bytes())
+    machine_at = int.from_bytes(image[0x3C:0x40], "little") + 4
+    if image[machine_at : machine_at + 2] == _WINDOWS_ARM:
+        image[machine_at : machine_at + 2] = _UEFI_ARM
+        made.write_bytes(image)
+    return bytes(image)
 
 
 def build(tools: Tools) -> dict[str, bytes]:

@@ -48,10 +48,17 @@ CPU_MODELS = {
     "x86_64": ("westmere", "nehalem", "sandybridge"),
     "i386": ("westmere", "nehalem", "sandybridge"),
     "aarch64": ("cortex-a57", "cortex-a53", "cortex-a72"),
+    "arm": ("cortex-a15", "cortex-a7"),
     "riscv64": ("rv64", "sifive-u54"),
 }
 #: The platform of a payload for a machine, where none is asked for.
-DEFAULT_PLATFORMS = {"x86_64": "q35", "i386": "q35-ia32", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}
+DEFAULT_PLATFORMS = {
+    "x86_64": "q35",
+    "i386": "q35-ia32",
+    "aarch64": "virt-arm64",
+    "arm": "virt-arm",
+    "riscv64": "virt-riscv64",
+}
 
 
 def parse_size(text: object) -> int:
@@ -132,6 +139,7 @@ class FirmwareSettings(Model):
     revision: int = Field(default=0x10000, ge=0, lt=1 << 32)
     start_time: Moment = datetime(2026, 1, 1, tzinfo=UTC)
     stack: Size = 256 << 10
+    heap: Annotated[Size, Field(ge=0)] = 0
     console: bool = True
     direct_boot: bool = False
     rng: bool = True
@@ -351,9 +359,18 @@ class Platform(Model):
     """A machine and its firmware."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    machine: Literal["x86_64", "i386", "aarch64", "riscv64"] = "x86_64"
+    machine: Literal["x86_64", "i386", "aarch64", "arm", "riscv64"] = "x86_64"
     cpu: Literal[
-        "nehalem", "westmere", "sandybridge", "cortex-a53", "cortex-a57", "cortex-a72", "rv64", "sifive-u54"
+        "nehalem",
+        "westmere",
+        "sandybridge",
+        "cortex-a53",
+        "cortex-a57",
+        "cortex-a72",
+        "cortex-a7",
+        "cortex-a15",
+        "rv64",
+        "sifive-u54",
     ] = "westmere"
     memory: Memory = Memory()
     firmware: FirmwareSettings = FirmwareSettings()

@@ -54,6 +54,7 @@ class Engine:
     """One emulated CPU."""
 
     def __init__(self, arch: int, mode: int, cpu_model: int | None = None) -> None:
+        self._arch = arch
         self._uc = unicorn.Uc(arch, mode)
         if cpu_model is not None:
             self._uc.ctl_set_cpu_model(cpu_model)
@@ -117,12 +118,24 @@ class Engine:
         op0, op1, crn, crm, op2 = register
         self._uc.reg_write(unicorn.arm64_const.UC_ARM64_REG_CP_REG, (crn, crm, op0, op1, op2, value))
 
-    def syndrome(self) -> tuple[int, int]:
-        """Syndrome and fault address of the AArch64 exception that was raised last.
+    def read_coprocessor(self, register: tuple[int, int, int, int, int]) -> int:
+        """A register of a 32-bit Arm CPU's coprocessor 15 by its CRn, CRm, opc1, opc2, and whether it has 64 bits."""
+        crn, crm, opc1, opc2, wide = register
+        value: int = self._uc.reg_read(unicorn.arm_const.UC_ARM_REG_CP_REG, (15, wide, 0, crn, crm, opc1, opc2))
+        return value
 
-        ESR and FAR have them only when the CPU takes the exception, which Unicorn doesn't let it do.
+    def write_coprocessor(self, register: tuple[int, int, int, int, int], value: int) -> None:
+        """Set such a register."""
+        crn, crm, opc1, opc2, wide = register
+        self._uc.reg_write(unicorn.arm_const.UC_ARM_REG_CP_REG, (15, wide, 0, crn, crm, opc1, opc2, value))
+
+    def syndrome(self) -> tuple[int, int]:
+        """Syndrome and fault address of the Arm exception that was raised last.
+
+        ESR and FAR, or what they are called with 32 bits, have them only when the CPU takes the exception, which
+        Unicorn doesn't let it do.
         """
-        at = _syndrome_field()
+        at = _syndrome_field(self._arch)
         context = bytes(self._uc.context_save())
         return ctypes.c_uint32.from_buffer_copy(context, at).value, ctypes.c_uint64.from_buffer_copy(
             context, at + 8
@@ -310,21 +323,29 @@ def _exception_fields() -> tuple[int, int]:
     return place(0, selector & ~3), place(_NO_EXCEPTION, _GENERAL_PROTECTION)
 
 
-@cache
-def _syndrome_field() -> int:
-    """Where a saved AArch64 context has an exception's syndrome; the fault address lies 8 bytes behind it.
+#: A supervisor call with a number of our choice, and the syndrome that it has.
+_CALL_NUMBER = 0x4567
+_CALLS = {
+    unicorn.UC_ARCH_ARM64: (0xD400_0001 | _CALL_NUMBER << 5, 0x5600_0000 | _CALL_NUMBER),
+    unicorn.UC_ARCH_ARM: (0xEF00_0000 | _CALL_NUMBER, 0x4600_0000 | _CALL_NUMBER),
+}
 
-    Unicorn has no register for them. A supervisor call with a number of our choice shows the place.
+
+@cache
+def _syndrome_field(arch: int) -> int:
+    """Where a saved Arm context has an exception's syndrome; the fault address lies 8 bytes behind it.
+
+    Unicorn has no register for them. A supervisor call shows the place.
     """
-    number = 0x4567
-    uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+    instruction, syndrome = _CALLS[arch]
+    uc = unicorn.Uc(arch, unicorn.UC_MODE_ARM)
     uc.mem_map(0, 4096)
-    uc.mem_write(0, (0xD400_0001 | number << 5).to_bytes(4, "little"))  # svc #number
+    uc.mem_write(0, instruction.to_bytes(4, "little"))
     uc.hook_add(unicorn.UC_HOOK_INTR, lambda uc, _number, _data: uc.emu_stop())
     with suppress(unicorn.UcError):
         uc.emu_start(0, 4096)
     words = memoryview(bytes(uc.context_save())).cast("I")
-    (found,) = (4 * i for i, word in enumerate(words) if word == 0x5600_0000 | number)
+    (found,) = (4 * i for i, word in enumerate(words) if word == syndrome)
     return found
 
 

@@ -10,7 +10,7 @@ from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
-from shim.handoff import arm64, riscv64, x86
+from shim.handoff import arm, arm64, riscv64, x86
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Decoder(Protocol):
         """What is kept as it is: file names and bytes."""
 
 
-_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "i386": x86, "aarch64": arm64, "riscv64": riscv64}
+_DECODERS: Mapping[str, _Decoder] = {"x86_64": x86, "i386": x86, "aarch64": arm64, "arm": arm, "riscv64": riscv64}
 
 
 def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 from functools import cached_property
 
@@ -67,6 +68,9 @@ class LoadableImage:
     def _moved(self, memory: bytearray, delta: int) -> bytes:
         for relocation in self._image.relocations:
             at, width = relocation.rva, relocation.kind.width
+            if relocation.kind is payloads.RelocationKind.THUMB_MOV32:
+                memory[at : at + width] = move_immediates(bytes(memory[at : at + width]), delta)
+                continue
             value = int.from_bytes(memory[at : at + width], "little") + delta
             memory[at : at + width] = (value & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
         return bytes(memory)
@@ -96,6 +100,21 @@ class LoadableImage:
                 )
             )
         return tuple(segments)
+
+
+def move_immediates(pair: bytes, delta: int) -> bytes:
+    """MOVW and MOVT with an address that is higher by *delta* (DDI 0406, sections A8.8.102 and A8.8.106, T3 and T1)."""
+    halves = struct.unpack("<4H", pair)
+    value = 0
+    for n, (first, second) in enumerate((halves[:2], halves[2:])):
+        value |= ((first & 0xF) << 12 | (first >> 10 & 1) << 11 | (second >> 12 & 7) << 8 | second & 0xFF) << 16 * n
+    value += delta
+    moved = []
+    for n, (first, second) in enumerate((halves[:2], halves[2:])):
+        part = value >> 16 * n
+        moved.append(first & 0xFBF0 | part >> 12 & 0xF | (part >> 11 & 1) << 10)
+        moved.append(second & 0x8F00 | (part >> 8 & 7) << 12 | part & 0xFF)
+    return struct.pack("<4H", *moved)
 
 
 class PeReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shim.machine.aarch64 import AARCH64
+from shim.machine.arm import ARM
 from shim.machine.i386 import I386
 from shim.machine.riscv64 import RISCV64
 from shim.machine.x86_64 import X86_64
@@ -14,5 +15,5 @@ if TYPE_CHECKING:
 
     from shim.machine.architecture import Architecture
 
-_ALL: tuple[Architecture, ...] = (X86_64, I386, AARCH64, RISCV64)
+_ALL: tuple[Architecture, ...] = (X86_64, I386, AARCH64, ARM, RISCV64)
 ARCHITECTURES: Mapping[str, Architecture] = {each.name: each for each in _ALL}

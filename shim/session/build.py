@@ -65,6 +65,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         vendor=settings.vendor,
         revision=settings.revision,
         stack_bytes=settings.stack,
+        heap_bytes=settings.heap,
         start_time=int(settings.start_time.timestamp()),
         variables=_variables(platform),
         secure_boot=firmware_platform.SecureBoot(

@@ -321,7 +321,7 @@ class Session:
                 file = image.file if isinstance(image.file, LoadableImage) else None
                 known = file.symbols if file else ()
                 symbols = {image.base + offset: name for offset, name in known}
-                entries = (image.base + file.entry,) if file else ()
+                entries = (self._firmware.abi.code_address(image.base + file.entry),) if file else ()
                 yield Code(region, image.base, image.name, entries, symbols)
 
     def _why_not(self, error: EfiError) -> str:

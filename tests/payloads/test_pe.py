@@ -42,6 +42,21 @@ def test_relocations_are_decoded_and_padding_skipped(build):
     ]
 
 
+def test_addresses_in_instructions_are_decoded_for_arm_alone(build):
+    blocks = build.relocation_block(0x1000, (7, 8), (3, 0x10))
+    image = read_image(build.Pe(machine=0x1C2).with_relocations(blocks).build())
+    assert [(r.rva, r.kind, r.kind.width) for r in image.relocations] == [
+        (0x1008, RelocationKind.THUMB_MOV32, 8),
+        (0x1010, RelocationKind.HIGHLOW, 4),
+    ]
+    for machine in (0x14C, 0x8664, 0xAA64, 0x5064):
+        with pytest.raises(NotRunnable, match="type 7"):
+            read_image(build.Pe(machine=machine).with_relocations(blocks).build())
+    last = build.relocation_block(0x3000, (7, 0xFFA))
+    with pytest.raises(NotRunnable, match="outside the image"):
+        read_image(build.Pe(machine=0x1C2).with_relocations(last).build())
+
+
 def test_a_block_of_ten_bytes_as_gnu_efi_writes_it_is_fine(build):
     assert read_image(build.Pe().with_relocations(build.relocation_block(0, (0, 0))).build()).relocations == ()
 

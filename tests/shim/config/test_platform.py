@@ -95,6 +95,7 @@ def test_the_ready_platforms():
         "q35-secure",
         "q35-tdx",
         "q35-tpm",
+        "virt-arm",
         "virt-arm64",
         "virt-arm64-tpm",
         "virt-riscv64",
@@ -117,6 +118,13 @@ def test_q35_ia32_is_q35_but_for_the_width_of_its_firmware():
     narrow = load_platform("q35-ia32")
     assert narrow.machine == "i386"
     assert narrow.model_copy(update={"name": "q35", "machine": "x86_64"}) == load_platform("q35")
+
+
+def test_virt_arm():
+    virt = load_platform("virt-arm")
+    assert (virt.name, virt.machine, virt.cpu) == ("virt-arm", "arm", "cortex-a15")
+    assert (virt.memory.base, virt.memory.size) == (1 << 30, 1 << 30)
+    assert virt.firmware.heap == 64 << 10
 
 
 def test_virt_arm64():

@@ -8,6 +8,7 @@ import pytest
 import payloads
 from efi_services.ports import Access
 from shim.loader import LoadableImage, PeReader
+from shim.loader.image import move_immediates
 
 HELLO = (resources.files("payloads") / "programs" / "built" / "hello-x86_64.efi").read_bytes()
 
@@ -229,3 +230,23 @@ def test_what_is_no_image_is_refused_with_a_reason(data):
 
 def test_the_reader_gives_loadable_images(image):
     assert isinstance(image, LoadableImage)
+
+
+@pytest.mark.parametrize("address", [0, 0x1234_5678, 0x0000_FFFF, 0xFFFF_F800, 0x0880_7FFF])
+@pytest.mark.parametrize("delta", [0, 0x1000, 0x7F8C_4000, -0x40_0000])
+@pytest.mark.parametrize("register", [0, 3, 12])
+def test_an_address_in_two_instructions_of_arm_moves(address, delta, register):
+    def pair(value):
+        """movw and movt, as an assembler makes them: the immediate is i, imm3 and imm8 behind imm4."""
+        halves = []
+        for opcode, part in ((0xF240, value & 0xFFFF), (0xF2C0, value >> 16)):
+            halves.append(opcode | (part >> 11 & 1) << 10 | part >> 12)
+            halves.append((part >> 8 & 7) << 12 | register << 8 | part & 0xFF)
+        return struct.pack("<4H", *halves)
+
+    assert move_immediates(pair(address), delta) == pair((address + delta) % (1 << 32))
+
+
+def test_the_assembler_agrees():
+    """clang's own: movw r1, #0xabcd; movt r1, #0x1234."""
+    assert move_immediates(bytes.fromhex("4af6cd31c1f23421"), 0x1_0001) == bytes.fromhex("4af6ce31c1f23521")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from efi_services.ports import Access
 from shim.machine.aarch64 import AARCH64
+from shim.machine.arm import ARM
 from shim.machine.i386 import I386
 from shim.machine.paging import LARGE, PAGE, PageTables, table_bytes
 from shim.machine.ram import Ram
@@ -23,8 +24,14 @@ ACCESSES = tuple(Access(bits) for bits in range(8))
 @pytest.fixture(
     scope="module",
     autouse=True,
-    params=[(X86_64, "_x86_64", 4), (AARCH64, "_aarch64", 4), (RISCV64, "_riscv64", 4), (I386, "_i386", 3)],
-    ids=["x86_64", "aarch64", "riscv64", "i386"],
+    params=[
+        (X86_64, "_x86_64", 4),
+        (AARCH64, "_aarch64", 4),
+        (RISCV64, "_riscv64", 4),
+        (I386, "_i386", 3),
+        (ARM, "_arm", 3),
+    ],
+    ids=["x86_64", "aarch64", "riscv64", "i386", "arm"],
 )
 def architecture(request):
     """Every test is of page tables of each architecture."""
@@ -60,6 +67,11 @@ def _i386(entry, level):
         return _x86_64(entry, level)
     assert not entry & 0xFFFF_0000_0000_01E6
     return (True, entry & 0x0000_FFFF_FFFF_F000, True, True) if entry & 1 else None
+
+
+def _arm(entry, level):
+    """DDI 0406, section B3.6: the long descriptors of 32-bit Arm are AArch64's, with a first table of four entries."""
+    return _aarch64(entry, level)
 
 
 def _aarch64(entry, level):

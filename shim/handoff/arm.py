@@ -1,0 +1,20 @@
+"""What a 32-bit Arm kernel finds (Documentation/arch/arm/booting.rst): r1 its machine, r2 a device tree's address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shim.handoff import device_tree
+from shim.handoff.device_tree import files, places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shim.machine.ram import Ram
+
+__all__ = ["collect", "files", "places"]
+
+
+def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:
+    """The device tree, where there is one."""
+    return {"device_tree": device_tree.found(ram, registers["r2"])}

@@ -1,0 +1,192 @@
+"""The 32-bit Arm CPU in Supervisor mode: its start state, both instruction sets, and its exceptions.
+
+Programs know the places in conftest.py: code at 0x200000, data at 0x300000, a gate at 0x500000.
+"""
+
+import struct
+
+import pytest
+
+from efi_services.ports import Access
+from shim.machine.arm import ARM, CPU_MODELS
+from shim.machine.paging import PAGE
+
+HALTED = "the CPU was halted for good"
+
+WFI, NOP, UDF, SVC, BKPT = 0xE320F003, 0xE320F000, 0xE7F000F0, 0xEF000000, 0xE1200070
+BX_R0, BLX_R0 = 0xE12FFF10, 0xE12FFF30
+
+
+def code(*words):
+    """Instructions of A32 as they lie in memory."""
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+def thumb(*halves):
+    """Instructions of T32."""
+    return struct.pack(f"<{len(halves)}H", *halves)
+
+
+def mov(register, value):
+    """movw and movt: R*register* = *value*."""
+    return [
+        (0xE3000000 if at == 0 else 0xE3400000) | (part >> 12) << 16 | register << 12 | part & 0xFFF
+        for at, part in ((0, value & 0xFFFF), (1, value >> 16))
+    ]
+
+
+def read_from(address):
+    """mov r0, address; ldrb r1, [r0]; wfi."""
+    return code(*mov(0, address), 0xE5D01000, WFI)
+
+
+def write_to(address):
+    """mov r0, address; mov r1, #0x5a; strb r1, [r0]; wfi."""
+    return code(*mov(0, address), 0xE3A0105A, 0xE5C01000, WFI)
+
+
+def jump_to(address):
+    """mov r0, address; bx r0."""
+    return code(*mov(0, address), BX_R0)
+
+
+def is_halted(stop):
+    return stop.kind == "fault" and stop.detail.startswith(HALTED)
+
+
+@pytest.fixture
+def guest(make_guest):
+    return make_guest(architecture=ARM)
+
+
+# The start state.
+
+
+@pytest.mark.parametrize("cpu", CPU_MODELS)
+def test_the_state_at_the_start(make_guest, places, cpu):
+    guest = make_guest(cpu, architecture=ARM)
+    registers = guest.machine.handoff_registers()
+    assert registers["sctlr"] & 0x1805 == 0x1805  # I, Z, C, M
+    assert registers["sctlr"] & 2 == 0  # A: unaligned accesses are allowed
+    assert registers["ttbr0"] == guest.layout.page_tables
+    assert registers["ttbcr"] >> 31 == 1  # long descriptors
+    assert registers["ttbcr"] & 7 == 0  # TTBR0 for all addresses
+    assert registers["cpsr"] & 0x1F == 0x13  # Supervisor mode
+    assert registers["cpsr"] & 0x20 == 0  # A32
+    assert registers["cpsr"] & 0x80 == 0  # interrupts on
+    assert registers["sp"] == places.stack
+
+
+def test_it_has_a_program_of_both_instruction_sets(guest, places):
+    """From A32 to T32 and back, by the lowest bit of an address."""
+    # movs r1, #7; bx lr
+    guest.put(thumb(0x2107, 0x4770), places.data, Access.RX)
+    assert is_halted(guest.run(code(*mov(0, places.data + 1), BLX_R0, 0xE3A02009, WFI)))  # mov r2, #9
+    assert (guest.r1, guest.r2, guest.cpsr & 0x20) == (7, 9, 0)
+
+
+def test_it_goes_on_in_the_instruction_set_in_which_it_was_looked_at(guest, places):
+    # 1: subs r1, #1; bne 1b; movs r2, #9; wfi
+    guest.put(thumb(0x3901, 0xD1FD, 0x2209, 0xBF30), places.data, Access.RX)
+    looks = []
+    stop = guest.run(code(*mov(1, 1000), *mov(0, places.data + 1), BX_R0), poll=lambda: looks.append(1), look_every=100)
+    assert is_halted(stop)
+    assert (guest.r1, guest.r2, len(looks)) == (0, 9, 10)
+
+
+def test_a_gate_is_entered_from_both_and_returns_to_both(guest, places):
+    guest.enter = lambda _address: guest.machine.write({"r1": guest.r1 + 1})
+    # push {lr}; blx r0; pop {pc}
+    guest.put(thumb(0xB500, 0x4780, 0xBD00), places.data, Access.RX)
+    program = code(*mov(1, 5), *mov(0, places.gate), BLX_R0, *mov(4, places.data + 1), 0xE12FFF34, WFI)  # blx r4
+    assert is_halted(guest.run(program))
+    assert (guest.r1, guest.calls) == (7, [places.gate, places.gate])
+
+
+def test_the_firmware_sends_it_to_functions_of_both(guest, places):
+    """As the dispatcher does: the address that it writes tells the instruction set."""
+    guest.put(thumb(0x2107, 0xBF30), places.data, Access.RX)  # movs r1, #7; wfi
+    guest.enter = lambda _address: guest.machine.write({"pc": places.data + 1})
+    assert is_halted(guest.run(jump_to(places.gate)))
+    assert (guest.r1, guest.cpsr >> 5 & 1) == (7, 1)
+
+
+def test_interrupts_can_be_masked(guest):
+    guest.machine.mask_interrupts()
+    assert guest.cpsr & 0x1C0 == 0x1C0
+    assert guest.cpsr & 0x1F == 0x13
+
+
+def test_floating_point_does_not_trap(guest):
+    assert is_halted(guest.run(code(0xEE001A10, 0xF2200150, WFI)))  # vmov s0, r1; vorr q0, q0, q0
+
+
+def test_unaligned_accesses_are_allowed(guest, places):
+    guest.ram.write(places.data, bytes(range(8)))
+    assert is_halted(guest.run(code(*mov(0, places.data + 1), 0xE5901000, WFI)))  # ldr r1, [r0]
+    assert guest.r1 == 0x04030201
+
+
+# Exceptions.
+
+
+@pytest.mark.parametrize(
+    ("word", "what"), [(UDF, "undefined instruction"), (SVC, "supervisor call"), (BKPT, "breakpoint")]
+)
+def test_exceptions_are_named(guest, word, what):
+    stop = guest.run(code(NOP, word, WFI))
+    assert stop.kind == "fault"
+    assert stop.detail.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("access", "make", "what"),
+    [
+        (Access.READ, read_from, None),
+        (Access.READ, write_to, "data abort, write to {at:#x}, which is read-only"),
+        (Access.READ, jump_to, "prefetch abort, fetch from {at:#x}, which is not executable"),
+        (Access.RW, read_from, None),
+        (Access.RW, write_to, None),
+        (Access.RW, jump_to, "prefetch abort, fetch from {at:#x}, which is not executable"),
+        (Access.RX, read_from, None),
+        (Access.RX, write_to, "data abort, write to {at:#x}, which is read-only"),
+        (Access.RX, jump_to, None),
+        (Access.RWX, write_to, None),
+        (Access.RWX, jump_to, None),
+        (Access.NONE, read_from, "data abort, access to {at:#x}, which is a guard page"),
+        (Access.NONE, write_to, "data abort, access to {at:#x}, which is a guard page"),
+        (Access.NONE, jump_to, "prefetch abort, fetch from {at:#x}, which is not executable"),
+    ],
+)
+def test_what_pages_allow(guest, places, access, make, what):
+    at = places.data
+    before = code(WFI)
+    guest.ram.write(at, before)
+    guest.tables.protect(places.data, PAGE, access)
+    stop = guest.run(make(at))
+    if what is None:
+        assert is_halted(stop)
+    else:
+        assert stop.detail == f"{what.format(at=at)}, pc {stop.pc:#x}"
+    changed = what is None and make is write_to
+    assert guest.ram.read(at, 4) == (b"\x5a" + before[1:] if changed else before)
+
+
+@pytest.mark.parametrize("address", [0, PAGE - 4, 0x7000_0000, 0xFFFF_F000])
+@pytest.mark.parametrize(
+    ("make", "verb"),
+    [
+        (read_from, "data abort, access to"),
+        (write_to, "data abort, access to"),
+        (jump_to, "prefetch abort, fetch from"),
+    ],
+)
+def test_what_is_no_memory_faults(guest, address, make, verb):
+    stop = guest.run(make(address))
+    assert stop.detail == f"{verb} {address:#x}, which is no memory, pc {stop.pc:#x}"
+
+
+def test_what_has_to_be_aligned(guest, places):
+    stop = guest.run(code(*mov(0, places.data + 1), 0xE1901F9F, WFI))  # ldrex r1, [r0]
+    assert stop.kind == "fault"
+    assert stop.detail.startswith(f"data abort (alignment) at {places.data + 1:#x}")
