@@ -13,7 +13,10 @@ import pytest
 import judges
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.log import header
+from payloads import catalogue
+from shim.config.platform import load_platform
 from shim.measure.formats import FORMATS
+from ukis import as_kernel, extend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,3 +164,25 @@ def test_it_makes_the_same_components(verb, name, pcrlock, real_boot, components
     given = {"lock-pe": real_boot.kernel, "lock-kernel-initrd": real_boot.initrd}.get(verb, tmp_path / "cmdline")
     pcrlock(verb, given, f"--pcrlock={tmp_path / 'made'}")
     assert json.loads((tmp_path / "made").read_text()) == json.loads((components / f"{name}.pcrlock").read_text())
+
+
+def test_it_makes_the_same_components_of_a_unified_kernel_image(debian_root, kernel, command, tmp_path):
+    judges.heard("systemd-pcrlock", debian_root.versions["systemd"])
+    program = as_kernel(catalogue.program("program:handoff_like-x86_64").read_bytes())
+    sections = [(".linux", program), (".osrel", b"ID=debian\n"), (".cmdline", b"quiet"), (".initrd", b"initrd" * 99)]
+    image = extend(kernel("debian:trixie/systemd-stub-amd64").data, [*sections, (".uname", b"6.12")])
+    (tmp_path / "uki.efi").write_bytes(image)
+    # It tells of all banks, and the platform has these.
+    text = load_platform("q35").toml + '\n[tpm]\nbanks = ["sha1", "sha256", "sha384", "sha512"]\n'
+    (tmp_path / "platform.toml").write_text(text)
+    words = ("--platform", "platform.toml", "--trace", "calls", "--quiet", "--out", "run")
+    assert command("run", "uki.efi", *words).code == 0
+    assert command("measure", "run", "--format", "pcrlock", "-o", "ours").code == 0
+    pcrlock = [*debian_root.command("usr/lib/systemd/systemd-pcrlock"), "lock-uki", tmp_path / "uki.efi"]
+    subprocess.run([*pcrlock, f"--pcrlock={tmp_path / 'made'}"], check=True, capture_output=True)
+    theirs = json.loads((tmp_path / "made").read_text())["records"]
+    ours = [json.loads(path.read_text())["records"] for path in sorted((tmp_path / "ours").iterdir())]
+    assert [each["pcr"] for each in theirs] == [4, *[11] * 12]
+    assert [each for file in ours for each in file if each["pcr"] == 11] == theirs[1:]
+    # Of the images in PCR 4, the first is the stub with its sections, and the second the kernel in it.
+    assert theirs[0] == json.loads((tmp_path / "ours/650-kernel.pcrlock").read_text())["records"][0]

@@ -21,6 +21,13 @@ def test_the_digest_covers_the_whole_data():
     assert SHA256.digest(data).hex().endswith("6351")
 
 
+def test_a_record_of_a_real_guest_has_the_same_digest():
+    # The last one of the log CCEL_AAEL_alibabacloud, as Trustee's own parser tells of it.
+    record = b'coco.com some-operation {"key": "value", "nested-key": {"sub-key": "value"}}'
+    digest = "82b3e7dd09cbe55777a6eeed67614e9e5a25508ec1cd03ecbfbe10c913fa76ed451fbc275babc6a01a8e5c08e853419b"
+    assert SHA384.digest(tagged_event(TAG, record)).hex() == digest
+
+
 def test_records_come_behind_the_ccel(measured):
     events = decode(tagged(measured)).events
     tdx = measured.set_of("tdx").events
