@@ -41,6 +41,7 @@ class Abi:
     preserved: tuple[str, ...]
     return_instruction: bytes
     system_table_signature: bytes = b"IBI SYST"
+    runtime_granularity: int = 4096
     wide_slots: int = 1
     state_bit: int = 0
 
@@ -105,6 +106,7 @@ AARCH64 = Abi(
     stack_alignment=16,
     preserved=(*(f"x{i}" for i in range(18, 30)), *(f"d{i}" for i in range(8, 16))),
     return_instruction=b"\xc0\x03\x5f\xd6",
+    runtime_granularity=64 * 1024,
 )
 
 #: LP64D of the RISC-V ELF psABI.

@@ -95,7 +95,7 @@ class Firmware:
         self.clock = ports.clock
         self.reader = ports.reader
         self.observer = ports.observer
-        self.memory_map = MemoryMap(platform.ranges)
+        self.memory_map = MemoryMap(platform.ranges, abi.runtime_granularity)
         self.pool = Pool(self.memory_map)
         self.events = EventQueue(self.clock, self.new_handle, self.discard)
         self.handles = HandleDatabase(self.new_handle, self.discard)

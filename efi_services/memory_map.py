@@ -62,6 +62,16 @@ class MemoryType(IntEnum):
         return self in (MemoryType.LoaderCode, MemoryType.BootServicesCode, MemoryType.RuntimeServicesCode)
 
 
+#: Types whose memory an operating system may have to map apart from others, as EDK II sees it.
+_APART = frozenset(
+    {
+        MemoryType.ReservedMemoryType,
+        MemoryType.ACPIMemoryNVS,
+        MemoryType.RuntimeServicesCode,
+        MemoryType.RuntimeServicesData,
+    }
+)
+
 #: Types that AllocatePages and AllocatePool refuse.
 NOT_FOR_ALLOCATION = frozenset(
     {MemoryType.ConventionalMemory, MemoryType.PersistentMemory, MemoryType.UnacceptedMemoryType}
@@ -118,9 +128,13 @@ class Range:
 
 
 class MemoryMap:
-    """Sorted, gapless-where-RAM ranges; `key` changes whenever the map does."""
+    """Sorted, gapless-where-RAM ranges; `key` changes whenever the map does.
 
-    def __init__(self, ranges: tuple[Range, ...]) -> None:
+    Memory of a type that outlives boot services is given out, and given back, in pieces of *runtime_granularity* bytes.
+    """
+
+    def __init__(self, ranges: tuple[Range, ...], runtime_granularity: int = PAGE) -> None:
+        self._runtime_granularity = runtime_granularity
         self._ranges = sorted(ranges, key=lambda each: each.start)
         for before, after in zip(self._ranges, self._ranges[1:], strict=False):
             if before.end > after.start:
@@ -148,6 +162,10 @@ class MemoryMap:
             return self._ranges[index]
         return None
 
+    def granularity(self, memory_type: MemoryType) -> int:
+        """In pieces of how many bytes memory of this type comes."""
+        return self._runtime_granularity if memory_type in _APART else PAGE
+
     def allocate(
         self,
         how: AllocateType,
@@ -166,19 +184,25 @@ class MemoryMap:
         Raises:
             EfiError: OUT_OF_RESOURCES, NOT_FOUND (Address: not free), INVALID_PARAMETER.
         """
-        size = pages * PAGE
+        step = self.granularity(memory_type)
+        size = -(-pages * PAGE // step) * step
         if pages == 0:
             raise EfiError(Status.INVALID_PARAMETER)
         if how is AllocateType.Address:
             if address % PAGE:
                 raise EfiError(Status.INVALID_PARAMETER)
             here = self.at(address)
-            if here is None or here.type is not MemoryType.ConventionalMemory or address + size > here.end:
+            if (
+                address % step
+                or here is None
+                or here.type is not MemoryType.ConventionalMemory
+                or address + size > here.end
+            ):
                 raise EfiError(Status.NOT_FOUND)
             start = address
         else:
             limit = address + 1 if how is AllocateType.MaxAddress else 1 << 64
-            start = self._highest(size, limit, alignment)
+            start = self._highest(size, limit, max(alignment, step))
         self._assign(start, start + size, memory_type, owner)
         self._used += size
         self.used_peak = max(self.used_peak, self._used)
@@ -190,8 +214,10 @@ class MemoryMap:
         Raises:
             EfiError: INVALID_PARAMETER for a bad address or count, NOT_FOUND where *owner* didn't allocate them all.
         """
-        end = start + pages * PAGE
-        if start % PAGE or pages == 0 or end > 1 << 64:
+        there = self.at(start)
+        step = PAGE if there is None else self.granularity(there.type)
+        end = start + -(-pages * PAGE // step) * step
+        if start % step or pages == 0 or end > 1 << 64:
             raise EfiError(Status.INVALID_PARAMETER)
         at = start
         pieces: list[tuple[int, int]] = []

@@ -27,7 +27,7 @@ class Pool:
     def __init__(self, memory_map: MemoryMap) -> None:
         self._map = memory_map
         self._sizes: dict[int, tuple[int, MemoryType]] = {}
-        # Per type: page address -> free pieces (offset, size) in it, ascending.
+        # Per type: address of a page (or of what comes in its place) -> free pieces (offset, size) in it, ascending.
         self._free: dict[MemoryType, dict[int, list[tuple[int, int]]]] = {}
 
     def allocate(self, memory_type: MemoryType, size: int) -> int:
@@ -52,7 +52,8 @@ class Pool:
         if size >= LARGE:
             self._map.free(address, -(-size // PAGE), owner=Owner.POOL)
             return size
-        page, offset = address & -PAGE, address % PAGE
+        whole = self._map.granularity(memory_type)
+        page, offset = address & -whole, address % whole
         pieces = self._free[memory_type].setdefault(page, [])
         pieces.append((offset, size))
         pieces.sort()
@@ -62,7 +63,7 @@ class Pool:
                 joined[-1] = (joined[-1][0], joined[-1][1] + length)
             else:
                 joined.append((start, length))
-        if joined == [(0, PAGE)]:
+        if joined == [(0, whole)]:
             del self._free[memory_type][page]
             self._map.free(page, 1, owner=Owner.POOL)
         else:
@@ -83,5 +84,5 @@ class Pool:
                     pieces[index] = (offset + size, length - size)
                 return page + offset
         page = self._map.allocate(AllocateType.AnyPages, memory_type, 1, owner=Owner.POOL)
-        pages[page] = [(size, PAGE - size)]
+        pages[page] = [(size, self._map.granularity(memory_type) - size)]
         return page

@@ -240,7 +240,7 @@ def _schema_sections(schema: dict[str, Any], title: str, *, with_defaults: bool)
 
 
 def _objects(model: dict[str, Any], schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, field in model["properties"].items():
+    for name, field in model.get("properties", {}).items():
         for reference, many in _references(field):
             found = schema["$defs"][reference]
             path = f"{prefix}{name}{'[]' if many else ''}"
@@ -257,6 +257,8 @@ def _references(field: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def _schema_table(model: dict[str, Any], *, with_defaults: bool) -> str:
+    if "properties" not in model:
+        return ""  # its keys are whatever a user calls things
     required = model.get("required", [])
     rows = []
     for name, field in model["properties"].items():

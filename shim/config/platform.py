@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import UUID
 
 import tomli_w
@@ -30,6 +30,7 @@ from pydantic import (
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
 from shim.config import secure_boot
+from shim.config.device_tree import Node
 from shim.config.secure_boot import SecureBoot
 from shim.errors import UnreadableError, UsageError
 
@@ -356,10 +357,16 @@ def _is_here(host: str) -> bool:
 
 
 class Platform(Model):
-    """A machine and its firmware."""
+    """A machine and its firmware; *exception_level* is where an AArch64 payload starts.
+
+    *extends* names a ready platform that gives all keys that are not given here.
+    """
+
+    extends: str | None = Field(default=None, exclude=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
     machine: Literal["x86_64", "i386", "aarch64", "arm", "riscv64"] = "x86_64"
+    exception_level: Literal[1, 2] = 1
     cpu: Literal[
         "nehalem",
         "westmere",
@@ -383,6 +390,7 @@ class Platform(Model):
     cc: ConfidentialComputing | None = None
     disk: tuple[DiskSettings, ...] = Field(default=(), max_length=MAX_DISKS)
     boot: tuple[BootEntry, ...] = Field(default=(), max_length=64)
+    device_tree: Node | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -399,6 +407,12 @@ class Platform(Model):
         if models and cpu not in models:
             raise ValueError(f"{cpu} is no model of {others.data['machine']}: {', '.join(models)}")
         return cpu
+
+    @model_validator(mode="after")
+    def _has_the_level(self) -> Self:
+        if self.exception_level != 1 and self.machine != "aarch64":
+            raise ValueError(f"{self.machine} has no exception level {self.exception_level}")
+        return self
 
     @property
     def toml(self) -> str:
@@ -448,7 +462,7 @@ def load_platform(name: str) -> Platform:
 
 def _parse(text: str, name: str, folder: Path | None) -> Platform:
     try:
-        data = tomllib.loads(text)
+        data = _extended(tomllib.loads(text), name)
         _fill_in(data, folder)
         return Platform.model_validate(data)
     except tomllib.TOMLDecodeError as error:
@@ -459,6 +473,26 @@ def _parse(text: str, name: str, folder: Path | None) -> Platform:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise UsageError(f"platform {name}: {where}: {first['msg']}") from None
+
+
+def _extended(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a platform that *extends* a ready one comes to: its own keys, in place of the other's or beside them."""
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if base == name or base not in ready_platforms():
+        raise UsageError(f"platform {name}: extends: there is no ready platform {base!r}")
+    text = (resources.files("shim") / "platforms" / f"{base}.toml").read_text()
+    return _merged(_extended(tomllib.loads(text), base), data)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(below[key], above[key]) for key in above if _are_tables(below.get(key), above[key])}
+    return {**below, **above, **both}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(each, dict) for each in values)
 
 
 def _fill_in(data: dict[str, object], folder: Path | None) -> None:

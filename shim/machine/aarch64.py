@@ -1,4 +1,4 @@
-"""The AArch64 CPU at EL1: register numbers, its state at the start of a payload, and what its exceptions mean.
+"""The AArch64 CPU at EL1 or EL2: register numbers, its state at the start of a payload, and what its exceptions mean.
 
 Sections are those of the Arm Architecture Reference Manual, DDI 0487.
 """
@@ -29,15 +29,24 @@ REGISTERS: Mapping[str, int] = {name: getattr(arm64, f"UC_ARM64_REG_{name.upper(
 SYSTEM = {
     "scr_el3": (3, 6, 1, 1, 0),
     "hcr_el2": (3, 4, 1, 1, 0),
+    "cptr_el2": (3, 4, 1, 1, 2),
     "sctlr_el1": (3, 0, 1, 0, 0),
+    "sctlr_el2": (3, 4, 1, 0, 0),
     "tcr_el1": (3, 0, 2, 0, 2),
+    "tcr_el2": (3, 4, 2, 0, 2),
+    "ttbr0_el2": (3, 4, 2, 0, 0),
+    "mair_el2": (3, 4, 10, 2, 0),
+    "vbar_el2": (3, 4, 12, 0, 0),
     "cntfrq_el0": (3, 3, 14, 0, 0),
     "id_aa64mmfr0_el1": (3, 0, 0, 7, 0),
 }
 
-#: What a hand-off reports.
+#: What a hand-off reports, whatever the level; and what it reports of the level that the CPU is at.
 HANDOFF_REGISTERS = (*_GENERAL, "cpacr_el1", "mair_el1", "ttbr0_el1", "ttbr1_el1", "vbar_el1")
-HANDOFF_SYSTEM = ("sctlr_el1", "tcr_el1", "cntfrq_el0")
+HANDOFF_SYSTEM = {
+    1: ("sctlr_el1", "tcr_el1", "cntfrq_el0"),
+    2: ("sctlr_el1", "cntfrq_el0", "sctlr_el2", "tcr_el2", "ttbr0_el2", "mair_el2", "vbar_el2", "hcr_el2", "cptr_el2"),
+}
 
 #: Lower levels are AArch64, and EL1 isn't secure: else Unicorn walks page tables of AArch32.
 SCR_VALUE, HCR_VALUE = 0x501, 1 << 31
@@ -48,10 +57,14 @@ MAIR_VALUE = 0xFF_BB_44_00
 #: 48 bits of address for TTBR0 in pages of 4 KiB, walks inner-shareable and write-back; no walks for TTBR1. The size of
 #: physical addresses, bits 32 to 34, is the CPU's.
 TCR_VALUE = 1 << 23 | 3 << 12 | 1 << 10 | 1 << 8 | 16
+#: The same for EL2, which has no second table.
+TCR_EL2_VALUE = 1 << 31 | 1 << 23 | 3 << 12 | 1 << 10 | 1 << 8 | 16
 #: MMU and caches on, the stack's alignment checked, other alignment not; the rest are bits that have to be one.
-SCTLR_VALUE = 0x30D0_180D
-#: EL1 with a stack of its own; in DAIF interrupts are enabled, debug exceptions and FIQ are not.
-PSTATE_VALUE = 0x245
+SCTLR_VALUE, SCTLR_EL2_VALUE = 0x30D0_180D, 0x30C5_183D
+#: No trap of floating point at EL2; bits that have to be one.
+CPTR_VALUE = 0x33FF
+#: The level, with a stack of its own; in DAIF interrupts are enabled, debug exceptions and FIQ are not.
+PSTATE_VALUE, PSTATE_EL2_VALUE = 0x245, 0x249
 DAIF = 0x3C0
 
 _EXCEPTIONS = {
@@ -78,7 +91,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class AArch64:
-    """The architecture, for the machine."""
+    """The architecture, for the machine: payloads run at EL1, or at EL2 as where there is no hypervisor below."""
 
     name = "aarch64"
     engine_mode = (UC_ARCH_ARM64, UC_MODE_ARM)
@@ -96,17 +109,29 @@ class AArch64:
     descriptor_tables = b""
     invalid_instruction = _EXCEPTIONS[1]
 
+    def __init__(self, exception_level: int = 1) -> None:
+        self._level = exception_level
+
     def prepare(self, engine: Engine, page_tables: int, descriptor_tables: int, stack: int) -> None:  # noqa: ARG002
-        """EL1, MMU and caches on, unaligned accesses allowed, a stack (section 2.3.6)."""
+        """MMU and caches on, unaligned accesses allowed, a stack (section 2.3.6)."""
         engine.write_system(SYSTEM["scr_el3"], SCR_VALUE)
         engine.write_system(SYSTEM["hcr_el2"], HCR_VALUE)
         engine.write(REGISTERS["cpacr_el1"], CPACR_VALUE)
-        engine.write(REGISTERS["mair_el1"], MAIR_VALUE)
-        engine.write(REGISTERS["ttbr0_el1"], page_tables)
         physical = engine.read_system(SYSTEM["id_aa64mmfr0_el1"]) & 7
-        engine.write_system(SYSTEM["tcr_el1"], TCR_VALUE | physical << 32)
-        engine.write_system(SYSTEM["sctlr_el1"], SCTLR_VALUE)
-        engine.write(REGISTERS["pstate"], PSTATE_VALUE)
+        if self._level == 1:
+            engine.write(REGISTERS["mair_el1"], MAIR_VALUE)
+            engine.write(REGISTERS["ttbr0_el1"], page_tables)
+            engine.write_system(SYSTEM["tcr_el1"], TCR_VALUE | physical << 32)
+            engine.write(REGISTERS["pstate"], PSTATE_VALUE)
+            engine.write_system(SYSTEM["sctlr_el1"], SCTLR_VALUE)
+        else:
+            engine.write_system(SYSTEM["cptr_el2"], CPTR_VALUE)
+            engine.write_system(SYSTEM["mair_el2"], MAIR_VALUE)
+            engine.write_system(SYSTEM["ttbr0_el2"], page_tables)
+            engine.write_system(SYSTEM["tcr_el2"], TCR_EL2_VALUE | physical << 16)
+            engine.write(REGISTERS["pstate"], PSTATE_EL2_VALUE)
+            # Unicorn sees that the level has changed when a system register is written.
+            engine.write_system(SYSTEM["sctlr_el2"], SCTLR_EL2_VALUE)
         engine.write(REGISTERS["sp"], stack)
 
     def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
@@ -146,7 +171,8 @@ class AArch64:
         """The general registers, and what controls the MMU."""
         numbers = tuple(REGISTERS[each] for each in HANDOFF_REGISTERS)
         values = dict(zip(HANDOFF_REGISTERS, engine.read(numbers), strict=True))
-        return {**values, **{name: engine.read_system(SYSTEM[name]) for name in HANDOFF_SYSTEM}}
+        return {**values, **{name: engine.read_system(SYSTEM[name]) for name in HANDOFF_SYSTEM[self._level]}}
 
 
 AARCH64 = AArch64()
+AARCH64_EL2 = AArch64(2)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from efi_services import guids
 from efi_services import platform as firmware_platform
+from efi_services.guids import DEVICE_TREE
 from efi_services.memory_map import PAGE, RAM, MemoryType, Owner, Range
-from efi_services.platform import Measuring
+from efi_services.platform import ConfigurationTable, Measuring
 from efi_services.secure_boot import keys
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event
 from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
-from shim.machine.architectures import ARCHITECTURES
+from shim.machine.architectures import architecture_of
 from shim.machine.machine import Layout
+from shim.session.device_tree import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +31,7 @@ Span = tuple[int, int]
 
 def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
     """The machine's layout and the firmware's platform; raises UsageError where the memory makes no sense."""
-    architecture, memory = ARCHITECTURES[platform.machine], platform.memory
+    architecture, memory = architecture_of(platform.machine, platform.exception_level), platform.memory
     if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
         raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
     low = min(memory.size, memory.low_limit)
@@ -71,10 +73,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         secure_boot=firmware_platform.SecureBoot(
             platform.secure_boot.state, platform.secure_boot.enabled, platform.secure_boot.policy == "defer"
         ),
-        tables=tuple(
-            firmware_platform.ConfigurationTable(each.vendor, each.content, _memory_type(each.type))
-            for each in platform.tables
-        ),
+        tables=_tables(platform, ram),
         acpi=tuple(each.content for each in platform.acpi),
         smbios=platform.smbios.content if platform.smbios else b"",
         rng=settings.rng,
@@ -105,6 +104,15 @@ def _keys(settings: SecureBoot) -> Iterator[Variable]:
         if data:
             yield Variable(name, vendor, KEY_ATTRIBUTES, data)
             yield Variable(f"{name}Default", guids.GLOBAL_VARIABLE, BOOTSERVICE_ACCESS | RUNTIME_ACCESS, data)
+
+
+def _tables(platform: Platform, ram: list[Span]) -> tuple[ConfigurationTable, ...]:
+    own = tuple(ConfigurationTable(each.vendor, each.content, _memory_type(each.type)) for each in platform.tables)
+    if platform.device_tree is None:
+        return own
+    # The type of memory is what the Embedded Base Boot Requirements (2.1, section 2.3) want.
+    tree = flatten(platform.device_tree, ram)
+    return (ConfigurationTable(DEVICE_TREE, tree, MemoryType.ACPIReclaimMemory), *own)
 
 
 def _tpm(platform: Platform) -> Measuring | None:

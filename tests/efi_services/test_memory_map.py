@@ -272,3 +272,46 @@ def test_an_allocation_that_is_refused_had_no_room(attempt, steps):
             assert not any(model.free_run(first, count) for first in range(1, end - count + 1))
         else:
             model.give(start // PAGE, count, DATA, Owner.PAGES)
+
+
+APART = (RUNTIME, MemoryType.RuntimeServicesCode, MemoryType.ACPIMemoryNVS, RESERVED)
+LARGER = 16 * PAGE
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*APART, DATA, CODE]), st.integers(1, 40), st.integers(0, page(400)), st.booleans()),
+        max_size=20,
+    )
+)
+def test_memory_that_outlives_boot_services_comes_in_larger_pieces(steps):
+    made = MemoryMap(layout((3, 200, FREE), (210, 400, FREE)), LARGER)
+    whole = made.descriptors()
+    given_out = []
+    for kind, count, limit, again in steps:
+        with contextlib.suppress(EfiError):
+            start = made.allocate(AllocateType.MaxAddress, kind, count, limit)
+            given_out.append((start, count))
+            assert start + page(count) - 1 <= limit
+        for each in made.descriptors():
+            if each.type in APART:
+                assert each.physical_start % LARGER == 0
+                assert page(each.number_of_pages) % LARGER == 0
+        if again and given_out:
+            made.free(*given_out.pop())
+    for start, count in given_out:
+        made.free(start, count)
+    assert made.used == 0
+    assert made.descriptors() == whole
+
+
+def test_larger_pieces_are_asked_for_and_given_back_by_their_start():
+    made = MemoryMap(layout((0, 64, FREE)), LARGER)
+    with pytest.raises(EfiError) as refused:
+        made.allocate(AllocateType.Address, RUNTIME, 1, page(17))
+    assert refused.value.status is Status.NOT_FOUND
+    assert made.allocate(AllocateType.Address, RUNTIME, 1, page(16)) == page(16)
+    with pytest.raises(EfiError) as refused:
+        made.free(page(17), 1)
+    assert refused.value.status is Status.INVALID_PARAMETER
+    made.free(page(16), 1)

@@ -27,6 +27,18 @@ def test_any_size_can_be_had_and_given_back(size):
     assert len(list(memory)) == 1
 
 
+@pytest.mark.parametrize("sizes", [[16], [4088, 4088, 8], [5000], [8] * 20])
+def test_pieces_of_memory_that_outlives_boot_services(sizes):
+    memory = MemoryMap((Range(0x1000, 0x8_0000, FREE, RAM),), 0x1_0000)
+    pool = Pool(memory)
+    places = [pool.allocate(MemoryType.RuntimeServicesData, size) for size in sizes]
+    assert memory.used == 0x1_0000
+    for each in places:
+        pool.free(each)
+    assert memory.used == 0
+    assert len(list(memory)) == 1
+
+
 def test_types_do_not_share_a_page():
     pool = Pool(new_map())
     assert pool.allocate(DATA, 8) // PAGE != pool.allocate(CODE, 8) // PAGE

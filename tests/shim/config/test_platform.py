@@ -97,6 +97,7 @@ def test_the_ready_platforms():
         "q35-tpm",
         "virt-arm",
         "virt-arm64",
+        "virt-arm64-el2",
         "virt-arm64-tpm",
         "virt-riscv64",
     )
@@ -131,7 +132,26 @@ def test_virt_arm64():
     virt = load_platform("virt-arm64")
     assert (virt.name, virt.machine, virt.cpu) == ("virt-arm64", "aarch64", "cortex-a57")
     assert (virt.memory.base, virt.memory.size) == (1 << 30, 1 << 30)
-    assert virt.tables == ()
+    assert (virt.tables, virt.exception_level) == ((), 1)
+
+
+def test_a_platform_that_extends_another(load):
+    """Tables are merged; everything else takes the other's place."""
+    below, el2 = load_platform("virt-arm64"), load_platform("virt-arm64-el2")
+    assert el2.exception_level == 2
+    changed = {name for name, each in el2.device_tree.nodes.items() if below.device_tree.nodes[name] != each}
+    assert changed == {"intc@8000000", "psci"}
+    assert el2.device_tree.nodes["psci"].properties == {**below.device_tree.nodes["psci"].properties, "method": "smc"}
+    mine = load("extends = 'q35'\n[memory]\nsize = '2G'\nreserved = []")
+    q35 = load_platform("q35")
+    assert mine.memory == q35.memory.model_copy(update={"size": 2 << 30, "reserved": ()})
+    assert mine.firmware == q35.firmware
+
+
+@pytest.mark.parametrize("base", ["'q36'", "'x'", "3", "['q35']", "{}"])
+def test_a_platform_extends_ready_ones_only(load, base):
+    with pytest.raises(UsageError, match="extends"):
+        load(f"extends = {base}")
 
 
 def test_virt_riscv64():
@@ -284,6 +304,14 @@ def load_platform_text(load, text):
     ("text", "where"),
     [
         ("colour = 1", "colour"),
+        ("machine = 'aarch64'\nexception_level = 3", "exception_level"),
+        ("[device_tree]\na = -1", "device_tree.a.property"),
+        ("[device_tree]\na = 0x1_0000_0000", "device_tree.a.property"),
+        ("[device_tree]\na = false", "device_tree.a.property"),
+        ("[device_tree.b]\na = [1, 'x']", "device_tree.b.node.a.property"),
+        ("[device_tree]\na = 1.5", "device_tree.a.property"),
+        ("[device_tree.'a b']", "device_tree.a b.[key]"),
+        ("[device_tree]\n'a/b' = 1", "device_tree.a/b.[key]"),
         ("[memory]\nsizes = 1", "memory.sizes"),
         ("[[memory.reserved]]\nstart = 0\nsize = 1\ntype = 'x'\nmaped = true", "memory.reserved.0.maped"),
         ("[[variables]]\nname = 'a'", "variables.0.vendor"),
@@ -317,6 +345,11 @@ def test_what_is_wrong_is_named(load, text, where):
     assert "platform.toml" in message
     assert "\n" not in message
     assert caught.value.code is ExitCode.USAGE
+
+
+def test_only_aarch64_has_exception_levels(load):
+    with pytest.raises(UsageError, match="x86_64 has no exception level 2"):
+        load("exception_level = 2")
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "../x", "a" * 65, "a/b", "x\n"])

@@ -35,6 +35,13 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     assert state["entered_from_image"] == "payload"
     chosen = state["device_tree"]["chosen"]
     assert "bootargs" not in chosen
+    # From the platform's own tree.
+    assert chosen["stdout-path"] == b"/pl011@9000000\0".hex()
+    assert not [
+        each
+        for each in state["memory_map"]
+        if each["attribute"] >> 63 and (each["start"] | each["pages"] << 12) % 0x1_0000
+    ], "an OS may have pages of 64 KiB"
     assert chosen["linux,uefi-system-table"] == state["system_table"]
     assert chosen["linux,uefi-mmap-desc-ver"] == 1
     registers = state["registers"]
@@ -47,6 +54,19 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
         each for each in state["memory_map"] if each["start"] <= state["entry"] < each["start"] + 4096 * each["pages"]
     )
     assert here["type"] == 1
+
+
+@pytest.mark.parametrize("name", CLOUD)
+def test_enters_at_el2(name, kernel, command, tmp_path):
+    """The page tables are those of EL2; nothing has touched EL1's."""
+    kernel(name)
+    report, state = run(command, tmp_path, name, "--platform", "virt-arm64-el2", "--trace", "exact")
+    assert report["outcome"]["kind"] == "kernel-entry"
+    registers = state["registers"]
+    assert registers["pstate"] >> 2 & 3 == 2
+    assert registers["sctlr_el2"] & 5 == (0 if "bookworm" in name else 5)
+    assert (registers["sctlr_el1"] & 5, registers["hcr_el2"]) == (0, 1 << 31)
+    assert 20_000 < report["accesses"]["count"] < 30_000
 
 
 @pytest.mark.parametrize("name", [*CLOUD, *FULL])

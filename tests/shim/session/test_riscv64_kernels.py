@@ -37,6 +37,7 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     assert state["entered_from_image"] == "payload"
     assert state["boot_hart"] == 0
     chosen = state["device_tree"]["chosen"]
+    assert (chosen["boot-hartid"], chosen["stdout-path"]) == (0, b"/soc/serial@10000000\0".hex())
     assert chosen["linux,uefi-system-table"] == state["system_table"]
     registers = state["registers"]
     assert (registers["satp"], registers["a0"], registers["a1"]) == (0, 0, state["device_tree"]["address"])
@@ -75,6 +76,17 @@ def test_without_randomness_the_kernel_goes_to_the_lowest_place(name, kernel, co
     (tmp_path / "bare.toml").write_text(BARE)
     _, state = run(command, tmp_path, name, "--trace", "calls", "--platform", "bare.toml")
     assert (state["entry"] - payload.linux.declared_kernel_entry) % 0x20_0000 == 0
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_device_tree_tells_of_the_hart_too(name, kernel, command, tmp_path):
+    kernel(name)
+    (tmp_path / "mine.toml").write_text(
+        'extends = "virt-riscv64"\nname = "mine"\n[firmware]\nboot_hart_protocol = false\n'
+    )
+    report, state = run(command, tmp_path, name, "--trace", "calls", "--platform", "mine.toml")
+    assert "RISCV_EFI_BOOT_PROTOCOL.GetBootHartId" not in report["calls"]["by_name"]
+    assert state["boot_hart"] == 0
 
 
 def test_without_its_hart_a_kernel_gives_up(kernel, command, tmp_path):
