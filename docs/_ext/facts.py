@@ -18,7 +18,8 @@ from efi_services.service import PROTOCOLS
 from payloads import Kind, Machine, catalogue
 from payloads.programs.build import PROGRAMS
 from shim.cli import app
-from shim.config.platform import Platform, ready_platforms
+from shim.config import ready
+from shim.config.platform import Platform
 from shim.config.run import RunReport
 from shim.errors import ExitCode
 from shim.measure.formats import FORMATS
@@ -77,7 +78,7 @@ def platforms() -> str:
     """The platforms that come with the package, as they are."""
     folder = "../shim/platforms"
     return "\n\n".join(
-        f"`{name}`:\n\n```{{literalinclude}} {folder}/{name}.toml\n:language: toml\n```" for name in ready_platforms()
+        f"`{name}`:\n\n```{{literalinclude}} {folder}/{name}.toml\n:language: toml\n```" for name in ready.names()
     )
 
 

@@ -6,10 +6,9 @@ import hashlib
 import tomllib
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from uuid import UUID
 
 import tomli_w
@@ -29,7 +28,7 @@ from pydantic import (
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
-from shim.config import secure_boot
+from shim.config import ready, secure_boot
 from shim.config.device_tree import Node
 from shim.config.secure_boot import SecureBoot
 from shim.errors import UnreadableError, UsageError
@@ -436,12 +435,6 @@ class Platform(Model):
         return self.model_copy(update={"disk": given})
 
 
-def ready_platforms() -> tuple[str, ...]:
-    """The names of the platforms that come with the package."""
-    folder = resources.files("shim") / "platforms"
-    return tuple(sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")))
-
-
 def load_platform(name: str) -> Platform:
     """A platform by the name of a ready one or the path of a TOML file.
 
@@ -449,20 +442,17 @@ def load_platform(name: str) -> Platform:
         UsageError: no such platform, or what the file says makes no sense.
         UnreadableError: a file can't be read.
     """
-    if name in ready_platforms():
-        text = (resources.files("shim") / "platforms" / f"{name}.toml").read_text()
-        return _parse(text, name, None)
+    if name in ready.names():
+        return _parse(ready.text(name), name, None)
     path = Path(name)
     if not name.endswith(".toml"):
-        raise UsageError(
-            f"there is no platform {name!r}; ready ones: {', '.join(ready_platforms())}, or give a .toml file"
-        )
+        raise UsageError(f"there is no platform {name!r}; ready ones: {', '.join(ready.names())}, or give a .toml file")
     return _parse(_read(path, MAX_BLOB).decode("utf-8", "replace"), name, path.parent)
 
 
 def _parse(text: str, name: str, folder: Path | None) -> Platform:
     try:
-        data = _extended(tomllib.loads(text), name)
+        data = ready.extended(tomllib.loads(text), name)
         _fill_in(data, folder)
         return Platform.model_validate(data)
     except tomllib.TOMLDecodeError as error:
@@ -473,26 +463,6 @@ def _parse(text: str, name: str, folder: Path | None) -> Platform:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise UsageError(f"platform {name}: {where}: {first['msg']}") from None
-
-
-def _extended(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """What a platform that *extends* a ready one comes to: its own keys, in place of the other's or beside them."""
-    base = data.pop("extends", None)
-    if base is None:
-        return data
-    if base == name or base not in ready_platforms():
-        raise UsageError(f"platform {name}: extends: there is no ready platform {base!r}")
-    text = (resources.files("shim") / "platforms" / f"{base}.toml").read_text()
-    return _merged(_extended(tomllib.loads(text), base), data)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {key: _merged(below[key], above[key]) for key in above if _are_tables(below.get(key), above[key])}
-    return {**below, **above, **both}
-
-
-def _are_tables(*values: object) -> bool:
-    return all(isinstance(each, dict) for each in values)
 
 
 def _fill_in(data: dict[str, object], folder: Path | None) -> None:

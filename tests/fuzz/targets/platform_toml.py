@@ -4,7 +4,8 @@ from importlib import resources
 
 from loading import scratch
 
-from shim.config.platform import load_platform, ready_platforms
+from shim.config import ready as ready_ones
+from shim.config.platform import load_platform
 from shim.errors import UnreadableError, UsageError
 
 ERRORS = (UsageError, UnreadableError)
@@ -12,7 +13,7 @@ _FILE = scratch() / "fuzz.toml"
 
 
 def seeds():
-    ready = {name: (resources.files("shim") / "platforms" / f"{name}.toml").read_bytes() for name in ready_platforms()}
+    ready = {name: (resources.files("shim") / "platforms" / f"{name}.toml").read_bytes() for name in ready_ones.names()}
     whole = {f"{name}-whole": load_platform(name).toml.encode() for name in ready}
     return ready | whole
 

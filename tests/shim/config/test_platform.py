@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shim.config import platform as platform_module
+from shim.config import ready
 from shim.config.platform import (
     CPU_MODELS,
     DEFAULT_PLATFORMS,
     Platform,
     load_platform,
     parse_size,
-    ready_platforms,
 )
 from shim.errors import ExitCode, UnreadableError, UsageError
 from shim.machine.architectures import ARCHITECTURES
@@ -88,8 +88,8 @@ def test_a_number_too_long_to_read_is_no_size():
 # The ready platform.
 
 
-def test_the_ready_platforms():
-    assert ready_platforms() == (
+def test_the_names():
+    assert ready.names() == (
         "q35",
         "q35-ia32",
         "q35-secure",
@@ -133,25 +133,6 @@ def test_virt_arm64():
     assert (virt.name, virt.machine, virt.cpu) == ("virt-arm64", "aarch64", "cortex-a57")
     assert (virt.memory.base, virt.memory.size) == (1 << 30, 1 << 30)
     assert (virt.tables, virt.exception_level) == ((), 1)
-
-
-def test_a_platform_that_extends_another(load):
-    """Tables are merged; everything else takes the other's place."""
-    below, el2 = load_platform("virt-arm64"), load_platform("virt-arm64-el2")
-    assert el2.exception_level == 2
-    changed = {name for name, each in el2.device_tree.nodes.items() if below.device_tree.nodes[name] != each}
-    assert changed == {"intc@8000000", "psci"}
-    assert el2.device_tree.nodes["psci"].properties == {**below.device_tree.nodes["psci"].properties, "method": "smc"}
-    mine = load("extends = 'q35'\n[memory]\nsize = '2G'\nreserved = []")
-    q35 = load_platform("q35")
-    assert mine.memory == q35.memory.model_copy(update={"size": 2 << 30, "reserved": ()})
-    assert mine.firmware == q35.firmware
-
-
-@pytest.mark.parametrize("base", ["'q36'", "'x'", "3", "['q35']", "{}"])
-def test_a_platform_extends_ready_ones_only(load, base):
-    with pytest.raises(UsageError, match="extends"):
-        load(f"extends = {base}")
 
 
 def test_virt_riscv64():

@@ -1,0 +1,43 @@
+"""The platforms that come with the package, and what a platform that extends one of them comes to."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+from shim.errors import UsageError
+
+
+def names() -> tuple[str, ...]:
+    """All of them."""
+    folder = resources.files("shim") / "platforms"
+    return tuple(sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")))
+
+
+def text(name: str) -> str:
+    """One as it is in its file."""
+    return (resources.files("shim") / "platforms" / f"{name}.toml").read_text()
+
+
+def extended(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """What *data* of platform *name* comes to: its own keys, in place of those that it *extends* or beside them.
+
+    Raises:
+        UsageError: there is no such platform.
+    """
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if base == name or base not in names():
+        raise UsageError(f"platform {name}: extends: there is no ready platform {base!r}")
+    return _merged(extended(tomllib.loads(text(base)), base), data)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(below[key], above[key]) for key in above if _are_tables(below.get(key), above[key])}
+    return {**below, **above, **both}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(each, dict) for each in values)
