@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     OK = 0, "the payload did what it exists for: the kernel's entry was reached, or it ended with EFI_SUCCESS"
     JUDGED_NO = 1, "a comparison said no"
     USAGE = 2, "the command's words, or a file of settings, are wrong"
-    EFI_ERROR = 3, "the payload gave up with an EFI error"
+    EFI_ERROR = 3, "the payload gave up with an EFI error, or Secure Boot refused it"
     FAULT = 4, "the payload faulted"
     BUDGET = 5, "the payload ran out of its budget, or its user interrupted it"
     UNREADABLE = 10, "a file can't be read or written"

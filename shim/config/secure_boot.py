@@ -64,7 +64,8 @@ class SecureBoot(BaseModel):
     """Secure Boot: its keys, its *mode*, and whether images are verified once there is a platform key (*enabled*).
 
     The mode is user where there is a platform key, else setup. *policy* says what becomes of a refused image: deny, or
-    defer, which is to load it and not let it be started. *vendor_keys* is what the variable VendorKeys tells.
+    defer, which is to load it and not let it be started. *vendor_keys* is what the variable VendorKeys tells. The keys
+    may be given each by itself, or all of them by a file with a firmware's variables, the *varstore*.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +74,7 @@ class SecureBoot(BaseModel):
     mode: Literal["setup", "audit", "user", "deployed"] | None = None
     policy: Literal["deny", "defer"] = "deny"
     vendor_keys: bool = False
+    varstore: str | None = None
     pk: tuple[Key, ...] = ()
     kek: tuple[Key, ...] = ()
     db: tuple[Key, ...] = ()
@@ -81,7 +83,8 @@ class SecureBoot(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if any(each.file is not None for name in NAMES for each in getattr(self, name)):
+        # Files have been replaced by their content when a platform is read; a schema knows of them all the same.
+        if self.varstore or any(each.file is not None for name in NAMES for each in getattr(self, name)):
             return self
         signatures = [each for key in self.pk for each in key.signatures]
         if signatures and [each.type for each in signatures] != [CERT_X509]:
