@@ -90,6 +90,7 @@ def test_a_number_too_long_to_read_is_no_size():
 
 def test_the_names():
     assert ready.names() == (
+        *sorted(f"bare-{machine}" for machine in CPU_MODELS),
         "q35",
         "q35-ia32",
         "q35-secure",

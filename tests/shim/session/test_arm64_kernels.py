@@ -57,6 +57,16 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
 
 
 @pytest.mark.parametrize("name", CLOUD)
+def test_next_to_nothing_is_enough(name, kernel, command, tmp_path):
+    """No device tree and no memory attributes."""
+    kernel(name)
+    report, state = run(command, tmp_path, name, "--trace", "calls", "--platform", "bare-aarch64")
+    assert report["outcome"]["kind"] == "kernel-entry"
+    assert not [each for each in report["calls"]["by_name"] if each.startswith("EFI_MEMORY_ATTRIBUTE")]
+    assert "stdout-path" not in state["device_tree"]["chosen"]
+
+
+@pytest.mark.parametrize("name", CLOUD)
 def test_enters_at_el2(name, kernel, command, tmp_path):
     """The page tables are those of EL2; nothing has touched EL1's."""
     kernel(name)

@@ -79,6 +79,17 @@ def test_without_randomness_the_kernel_goes_to_the_lowest_place(name, kernel, co
 
 
 @pytest.mark.parametrize("name", KERNELS)
+def test_next_to_nothing_is_enough(name, kernel, command, tmp_path):
+    """No device tree, no memory attributes, and runtime services that the kernel is told not to call."""
+    kernel(name)
+    report, state = run(command, tmp_path, name, "--trace", "calls", "--platform", "bare-riscv64")
+    assert report["outcome"]["kind"] == "kernel-entry"
+    assert "SetVirtualAddressMap" not in report["calls"]["by_name"]
+    assert "stdout-path" not in state["device_tree"]["chosen"]
+    assert set(state["configuration_tables"]) >= {"eb66918a-7eef-402a-842e-931d21c38ae9"}
+
+
+@pytest.mark.parametrize("name", KERNELS)
 def test_a_device_tree_tells_of_the_hart_too(name, kernel, command, tmp_path):
     kernel(name)
     (tmp_path / "mine.toml").write_text(
