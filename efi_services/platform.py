@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from efi_services.secure_boot.modes import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from efi_services.memory_map import Range
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
@@ -34,7 +36,8 @@ class Measuring:
 
     *kind* is tpm, tdx or cca. *events* are those that the platform knows of its firmware's own code, of which ours
     is none; digests that they lack are of their data. *header_index* is what the log's first entry has for a register.
-    *interface* is the TPM's, tis or crb, as ACPI tells of it.
+    *interface* is the TPM's, tis or crb, as ACPI tells of it. *known* is what registers hold in the end that such code
+    extends, or that nothing does, where the platform can tell.
     """
 
     kind: str
@@ -44,6 +47,7 @@ class Measuring:
     final_bytes: int = 32 * 1024
     header_index: int = 0
     interface: str = "tis"
+    known: Mapping[int, Mapping[Algorithm, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from efi_services.platform import PlatformError
 from efi_services.status import EfiError, Status
 from efi_services.tcg import log
 from efi_services.tcg.registers import PCRS, mr_of_pcr
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from efi_services.platform import Measuring
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.area import FinalEvents, LogArea
@@ -60,6 +63,8 @@ class Ledger:
     def __init__(self, settings: Measuring, algorithms: tuple[Algorithm, ...], registers: Registers) -> None:
         self.kind = settings.kind
         self._told = {each.index for each in settings.events}
+        #: What registers hold in the end, by what the platform knows; raises PlatformError.
+        self.known = {index: _in_banks(index, value, algorithms) for index, value in settings.known.items()}
         self.header_index = settings.header_index
         self.algorithms = algorithms
         self.registers = registers
@@ -141,4 +146,12 @@ class Ledger:
     @property
     def unknown(self) -> tuple[int, ...]:
         """The registers that hold more on a real machine: its firmware's own part is not known."""
-        return tuple(each for each in ((0, 2) if self.kind == "tpm" else (0, 1)) if each not in self._told)
+        told = self._told | self.known.keys()
+        return tuple(each for each in ((0, 2) if self.kind == "tpm" else (0, 1)) if each not in told)
+
+
+def _in_banks(index: int, value: Mapping[Algorithm, bytes], banks: tuple[Algorithm, ...]) -> dict[Algorithm, bytes]:
+    missing = [each.label for each in banks if each not in value]
+    if missing:
+        raise PlatformError(f"the value of register {index} is not known by {', '.join(missing)}")
+    return {each: value[each] for each in banks}

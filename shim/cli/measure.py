@@ -55,6 +55,8 @@ def measure(
             sys.stderr.write(f"without {name}: {why}\n")
     elif form:
         _write(FORMATS[form].write(measured), form, output)
+        if FORMATS[form].silent:
+            measurements.warn_of_unknown(measured, form)
     else:
         _report().show_measured(measured)
 

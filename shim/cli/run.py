@@ -55,7 +55,8 @@ def run(
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
     from shim.cli.places import find_payload, new_run_folder, read_initrd
-    from shim.config.platform import DEFAULT_PLATFORMS, load_platform, parse_size
+    from shim.config.platform import DEFAULT_PLATFORMS, load_platform
+    from shim.config.values import parse_size
     from shim.disks.attached import settings_of
     from shim.report.live import Live
     from shim.session.from_disk import find, is_on_disk

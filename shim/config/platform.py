@@ -6,37 +6,30 @@ import hashlib
 import tomllib
 from datetime import UTC, datetime
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
 import tomli_w
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from efi_services.tcg.algorithms import Algorithm
-from efi_services.tcg.events import EventType
 from shim.config import ready, secure_boot
 from shim.config.device_tree import Node
+from shim.config.firmware_log import events_of
+from shim.config.measuring import ConfidentialComputing, Tpm
 from shim.config.secure_boot import SecureBoot
+from shim.config.values import Model, Moment, Size
 from shim.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: The largest guest memory: what one page table level of the firmware's map covers.
 MAX_MEMORY = 512 << 30
 MIN_MEMORY = 16 << 20
@@ -59,47 +52,6 @@ DEFAULT_PLATFORMS = {
     "arm": "virt-arm",
     "riscv64": "virt-riscv64",
 }
-
-
-def parse_size(text: object) -> int:
-    """A number of bytes: an int, or text such as "1G", "512M", "0x9f000"; raises ValueError."""
-    if isinstance(text, int) and not isinstance(text, bool):
-        return text
-    if not isinstance(text, str):
-        raise ValueError(f"{text!r} is no size")  # noqa: TRY004 - pydantic wants a ValueError
-    word = text.strip().upper().removesuffix("B").removesuffix("I")
-    try:
-        if word[-1:] in _UNITS:
-            return int(word[:-1], 0) * _UNITS[word[-1]]
-        return int(text, 0)
-    except ValueError:
-        raise ValueError(f"{text!r} is no size; write for example 512M or 1G") from None
-
-
-def _hexadecimal(value: int) -> str:
-    return f"{value:#x}"
-
-
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    PlainSerializer(_hexadecimal, return_type=str),
-    WithJsonSchema({"type": ["string", "integer"], "description": "bytes, as a number or such as 512M or 0x9f000"}),
-]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """A time without a zone is UTC: it must not depend on the host's."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
-
-
-class Model(BaseModel):
-    """What all parts have in common: no unknown keys, no changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Hole(Model):
@@ -198,116 +150,6 @@ class TableSettings(Blob):
     type: str = "ACPIReclaimMemory"
 
 
-BankName = Literal["sha1", "sha256", "sha384", "sha512"]
-
-
-class MeasuredEvent(Model):
-    """An event of the firmware's own code: its type by name or number, and its data in hexadecimal.
-
-    The digests, by algorithm and in hexadecimal, are of the data where they are not given.
-    """
-
-    type: str | int
-    data: str = ""
-    digests: dict[BankName, str] = {}
-
-    @model_validator(mode="after")
-    def _is_an_event(self) -> Self:
-        try:
-            _ = self.number, self.content
-            values = {name: bytes.fromhex(value) for name, value in self.digests.items()}
-        except (KeyError, ValueError):
-            raise ValueError("no event: type is a name as EV_POST_CODE, data and digests are hexadecimal") from None
-        for name, value in values.items():
-            if len(value) != Algorithm[name.upper()].size:
-                raise ValueError(f"a {name} digest of {len(value)} bytes")
-        return self
-
-    @property
-    def number(self) -> int:
-        """The type's number."""
-        return self.type if isinstance(self.type, int) else EventType[self.type].value
-
-    @property
-    def content(self) -> bytes:
-        """The data."""
-        return bytes.fromhex(self.data)
-
-
-class TpmEvent(MeasuredEvent):
-    """An event of the firmware's own code, measured into a PCR."""
-
-    pcr: int = Field(ge=0, lt=24)
-
-
-class CcEvent(MeasuredEvent):
-    """An event of the firmware's own code, measured into register *mr*, from 1."""
-
-    mr: int = Field(ge=1, le=4)
-
-
-LogSize = Annotated[Size, Field(ge=4 << 10, le=16 << 20)]
-
-
-class Tpm(Model):
-    """A TPM 2.0: our model with these *banks*, or an swtpm that runs already, with those that it has.
-
-    *swtpm* is where its commands go: 127.0.0.1 and a port, or the path of a socket. *interface* is what the ACPI table
-    TPM2 says of how the kernel talks to it: QEMU's tpm-tis, or its tpm-crb.
-    """
-
-    banks: tuple[BankName, ...] | None = Field(default=None, min_length=1)
-    swtpm: str | None = None
-    interface: Literal["tis", "crb"] = "tis"
-    log_size: LogSize = 64 << 10
-    final_events_size: LogSize = 32 << 10
-    events: tuple[TpmEvent, ...] = ()
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if self.swtpm is None:
-            if len(set(self.active)) != len(self.active):
-                raise ValueError("a bank is named twice")
-            return self
-        if self.banks is not None:
-            raise ValueError("an swtpm has its own banks: leave them out")
-        host, colon, port = self.swtpm.rpartition(":")
-        if "/" not in self.swtpm and not (colon and port.isdecimal() and 0 < int(port) < 1 << 16 and _is_here(host)):
-            raise ValueError("swtpm is 127.0.0.1 and a port, as 127.0.0.1:2321, or the path of a socket")
-        return self
-
-    @property
-    def active(self) -> tuple[BankName, ...]:
-        """The banks of our model."""
-        return self.banks or ("sha1", "sha256")
-
-
-class ConfidentialComputing(Model):
-    """Measurement registers of confidential computing: of Intel TDX, or of Arm CCA.
-
-    TDX hashes by sha384, CCA by sha256 or sha512. *header_index* is the register that the log's header names: 0, or 1
-    as OVMF has it.
-    """
-
-    kind: Literal["tdx", "cca"]
-    algorithm: Literal["sha256", "sha384", "sha512"] | None = None
-    header_index: Literal[0, 1] = 0
-    log_size: LogSize = 64 << 10
-    final_events_size: LogSize = 32 << 10
-    events: tuple[CcEvent, ...] = ()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if (self.kind == "tdx") != (self.hash == "sha384"):
-            raise ValueError("tdx hashes by sha384, cca by sha256 or sha512")
-        return self
-
-    @property
-    def hash(self) -> str:
-        """The algorithm that is used."""
-        return self.algorithm or {"tdx": "sha384", "cca": "sha256"}[self.kind]
-
-
 class DiskSettings(Model):
     """A disk of the guest, which is read only: an *image* file of a whole disk, or a *folder*, as the files on one.
 
@@ -346,13 +188,6 @@ class BootEntry(Model):
     disk: int = Field(default=0, ge=0, lt=MAX_DISKS)
     options: str | None = Field(default=None, max_length=32767)
     active: bool = True
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Platform(Model):
@@ -479,6 +314,16 @@ def _fill_in(data: dict[str, object], folder: Path | None) -> None:
                     each[kind] = str(folder / each[kind])
             if isinstance(each.get("file"), str) and "data" not in each and folder is not None:
                 each["data"] = _read(folder / each.pop("file"), MAX_BLOB).hex()
+    for part, registers, key in (("tpm", (0, 2), "pcr"), ("cc", (1,), "mr")):
+        settings = data.get(part)
+        if isinstance(settings, dict) and isinstance(settings.get("log"), str) and folder is not None:
+            path = folder / settings.pop("log")
+            try:
+                told = events_of(_read(path, MAX_BLOB), registers, key)
+            except ValueError as why:
+                raise UsageError(f"{path}: {why}") from None
+            given = settings.get("events", [])
+            settings["events"] = [*told, *(given if isinstance(given, list) else [])]
 
 
 def _read(path: Path, limit: int) -> bytes:

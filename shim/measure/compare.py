@@ -99,7 +99,7 @@ def compare(
         if index in ours.unknown:
             why = f"a part of it is the machine's own; the log has {len(other.get(index, []))} events of it"
             found.append(Difference(Kind.UNKNOWN, name, None, None, why))
-        else:
+        elif index not in ours.given:
             found += _events(name, mine.get(index, []), other.get(index, []), banks)
     return found + _registers(ours, theirs, banks, values or {})
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from efi_services.tcg.registers import replay
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
 
@@ -20,6 +22,7 @@ class Measurements:
     RIM, 1 to 4 RTMR0 to 3 or REM0 to 3), and 0 for exact, whose one register is this project's own. *unknown* names
     registers whose values can't be told from these events alone: the firmware's own part is not known. *dynamic* says
     that there was a dynamic launch. *notes* are for people: what should be among the events, and isn't known.
+    *given* is what registers hold by the platform's word, whose events are not all among these.
     """
 
     kind: str
@@ -28,10 +31,11 @@ class Measurements:
     unknown: frozenset[int] = frozenset()
     dynamic: bool = False
     notes: tuple[str, ...] = ()
+    given: Mapping[int, dict[Algorithm, bytes]] = field(default_factory=dict)
 
     def registers(self) -> dict[int, dict[Algorithm, bytes]]:
-        """What the registers hold that were extended, without the unknown ones."""
-        values = replay(self.events, self.algorithms, dynamic=self.dynamic)
+        """What the registers hold that were extended or given, without the unknown ones."""
+        values = dict(sorted((replay(self.events, self.algorithms, dynamic=self.dynamic) | dict(self.given)).items()))
         return {index: value for index, value in values.items() if index not in self.unknown}
 
 

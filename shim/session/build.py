@@ -14,6 +14,7 @@ from efi_services.secure_boot import keys
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event
 from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
+from efi_services.tcg.registers import MR_NAMES
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
 from shim.machine.architectures import architecture_of
@@ -23,7 +24,8 @@ from shim.session.device_tree import flatten
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shim.config.platform import MeasuredEvent, Platform
+    from shim.config.measuring import Digests, MeasuredEvent
+    from shim.config.platform import Platform
     from shim.config.secure_boot import SecureBoot
 
 Span = tuple[int, int]
@@ -121,7 +123,9 @@ def _tpm(platform: Platform) -> Measuring | None:
         return None
     banks = tuple(each for each in Algorithm if each.label in tpm.active)
     events = _events((each.pcr, each) for each in tpm.events)
-    return Measuring("tpm", banks, events, tpm.log_size, tpm.final_events_size, interface=tpm.interface)
+    known = {int(pcr): _digests(value) for pcr, value in tpm.known.items()}
+    sizes = tpm.log_size, tpm.final_events_size
+    return Measuring("tpm", banks, events, *sizes, interface=tpm.interface, known=known)
 
 
 def _cc(platform: Platform) -> Measuring | None:
@@ -130,19 +134,17 @@ def _cc(platform: Platform) -> Measuring | None:
         return None
     events = _events((each.mr, each) for each in cc.events)
     algorithms = (Algorithm[cc.hash.upper()],)
-    return Measuring(cc.kind, algorithms, events, cc.log_size, cc.final_events_size, cc.header_index)
+    names = [each.lower() for each in MR_NAMES[cc.kind]]
+    known = {names.index(name): _digests({cc.hash: value}) for name, value in cc.known.items()}
+    return Measuring(cc.kind, algorithms, events, cc.log_size, cc.final_events_size, cc.header_index, known=known)
 
 
 def _events(given: Iterable[tuple[int, MeasuredEvent]]) -> tuple[Event, ...]:
-    return tuple(
-        Event(
-            index,
-            each.number,
-            {Algorithm[name.upper()]: bytes.fromhex(value) for name, value in each.digests.items()},
-            each.content,
-        )
-        for index, each in given
-    )
+    return tuple(Event(index, each.number, _digests(each.digests), each.content) for index, each in given)
+
+
+def _digests(given: Digests) -> dict[Algorithm, bytes]:
+    return {Algorithm[name.upper()]: bytes.fromhex(value) for name, value in given.items()}
 
 
 def _memory_type(name: str) -> MemoryType:

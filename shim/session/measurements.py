@@ -57,7 +57,7 @@ def save(folder: Path, measurer: Measurer) -> None:
 
 
 def _about(ledger: Ledger, file: str) -> dict[str, Any]:
-    """One set of registers: *unknown* are those that hold more on a real machine."""
+    """One set of registers: *unknown* are those that hold more on a real machine, *known* what the platform told."""
     try:
         registers = ledger.registers.read()
     except TpmError as refusal:
@@ -66,6 +66,10 @@ def _about(ledger: Ledger, file: str) -> dict[str, Any]:
         "kind": ledger.kind,
         "algorithms": [each.label for each in ledger.algorithms],
         "unknown": list(ledger.unknown),
+        "known": {
+            str(index): {each.label: value.hex() for each, value in values.items()}
+            for index, values in ledger.known.items()
+        },
         "file": file,
         "truncated": ledger.areas.log.truncated,
         "registers": {

@@ -19,13 +19,15 @@ class Format:
     """A form of measurements.
 
     *write* gives the contents of a file, or where *tree* says so those of a folder's files by their paths; it raises
-    UsageError where these measurements can't be written in this form.
+    UsageError where these measurements can't be written in this form. *silent* forms leave out registers that are not
+    known, and have no place to say so.
     """
 
     name: str
     doc: str
     write: Callable[[Measured], bytes | dict[str, bytes]]
     tree: bool = False
+    silent: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -42,10 +44,12 @@ FORMATS: dict[str, Format] = {
         Format("aael-text", "The attestation agent's event log as it was in 2024, a text.", aael.text),
         Format("tsm", "A folder for each register: its digest, algorithm, and log as text.", tsm.tree, tree=True),
         Format("pcrs", "What each register holds, one line for each bank.", registers.pcrs),
-        Format("pcrlock", "Component files for systemd-pcrlock.", systemd.components, tree=True),
-        Format("rvps", "Reference values in a message for Trustee.", reference.rvps),
-        Format("corim", "Reference values as an unsigned CoRIM.", reference.corim),
-        Format("policy", "The digest of a TPM policy that asks for the PCRs, for each bank.", registers.policy),
+        Format("pcrlock", "Component files for systemd-pcrlock.", systemd.components, tree=True, silent=True),
+        Format("rvps", "Reference values in a message for Trustee.", reference.rvps, silent=True),
+        Format("corim", "Reference values as an unsigned CoRIM.", reference.corim, silent=True),
+        Format(
+            "policy", "The digest of a TPM policy that asks for the PCRs, for each bank.", registers.policy, silent=True
+        ),
         Format(
             "inputs",
             "What the stub took, with digests, one in a line; its own digest compares two runs.",

@@ -2,9 +2,9 @@
 
 * schema: efi-shim/measured/1
 * name, version, sha256, profile: of the payload, and how the measurements came about
-* sets: [{kind, algorithms, dynamic, unknown, notes, events, registers, boot_aggregate}], where kind is tpm, tdx, cca or
-  exact, unknown has the registers whose value these events alone don't tell, and notes say in words what is not known;
-  exact has inputs_sha256 too, the digest of the form inputs
+* sets: [{kind, algorithms, dynamic, unknown, given, notes, events, registers, boot_aggregate}], where kind is tpm, tdx,
+  cca or exact, unknown has the registers whose value these events alone don't tell, given those whose value is the
+  platform's word, and notes say in words what is not known; exact has inputs_sha256 too, the digest of the form inputs
 * events: [{number, index, register, type, type_number, extends, digests, data, fields}], where data is in hexadecimal,
   and fields is what it says, all as text
 * registers: [{index, register, values}], those that were extended and are known
@@ -48,6 +48,7 @@ def _set(measured: Measured, measurements: Measurements) -> dict[str, object]:
         "algorithms": [each.label for each in measurements.algorithms],
         "dynamic": measurements.dynamic,
         "unknown": sorted(measurements.unknown),
+        "given": sorted(measurements.given),
         "notes": list(measurements.notes),
         **({"inputs_sha256": digest_of(measurements).hex()} if measurements.kind == "exact" else {}),
         "events": [_event(measurements.kind, number, each) for number, each in enumerate(measurements.events)],

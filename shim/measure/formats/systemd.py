@@ -51,12 +51,12 @@ def userspace_log(measured: Measured) -> bytes:
 
 
 def components(measured: Measured) -> dict[str, bytes]:
-    """Component files by name; PCRs whose firmware's part is not known are in none of them."""
+    """Component files by name; PCRs whose events are not all known are in none of them."""
     pcrs = pcrs_of(measured, "pcrlock")
     records: dict[str, list[dict[str, object]]] = {}
     last: dict[int, str] = {}
     for event in pcrs.events:
-        if not event.extends or event.index in pcrs.unknown:
+        if not event.extends or event.index in pcrs.unknown or event.index in pcrs.given:
             continue
         # systemd-pcrlock extends in the order of the files' names: a PCR must never go back.
         name = max(_component(event, last.get(event.index, "")), last.get(event.index, ""))

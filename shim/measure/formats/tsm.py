@@ -45,7 +45,11 @@ def tree(measured: Measured, *, sync: bool = True) -> dict[str, bytes]:
 
 def _indices(measurements: Measurements) -> list[int]:
     """PCRs that were extended; of confidential computing all registers there are."""
-    used = {event.index for event in measurements.events if event.extends} | measurements.unknown
+    used = (
+        {event.index for event in measurements.events if event.extends}
+        | measurements.unknown
+        | measurements.given.keys()
+    )
     return sorted(used | set(range(len(MR_NAMES.get(measurements.kind, ())))))
 
 
@@ -56,6 +60,8 @@ def _register(
     # MRTD and RIM are what the machine was made with: nothing extends them later.
     static = index == 0 and measurements.kind in MR_NAMES
     lines = [] if known else ["# Not known: a part of it is the machine's own."]
+    if index in measurements.given:
+        lines = ["# By the platform's word: not all that was extended is known."]
     for event in measurements.events:
         if event.index == index and event.extends:
             said = describe(event)

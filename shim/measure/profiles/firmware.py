@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.log import LogError, decode
 from efi_services.tcg.registers import MR_NAMES, PCRS
 from shim.errors import UnreadableError
+from shim.measure.formats.common import register_name
 from shim.measure.model import Measured, Measurements
 from shim.measure.readers import MAX_SIZE
 
@@ -55,10 +57,23 @@ def _set(run: RunFolder, about: dict[str, Any]) -> Measurements:
         raise UnreadableError(f"{path}: {error.strerror}") from None
     algorithms = tuple(each for each in Algorithm if each.label in about["algorithms"])
     unknown = frozenset(map(int, about["unknown"]))
+    given = {int(index): _digests(value) for index, value in about.get("known", {}).items()}
     registers = range(PCRS if kind == "tpm" else len(MR_NAMES[kind]))
-    indices = unknown | {each.index for each in log.events if each.extends}
+    indices = unknown | given.keys() | {each.index for each in log.events if each.extends}
     if not algorithms or not indices <= set(registers):
+        raise ValueError(kind)
+    if any(value.keys() != set(algorithms) for value in given.values()):
         raise ValueError(kind)
     if not set(algorithms) <= set(log.algorithms):
         raise UnreadableError(f"{path}: damaged, or not the log that measurements.json tells of")
-    return Measurements(kind, algorithms, log.events, unknown)
+    name = functools.partial(register_name, kind)
+    notes = tuple(f"{name(each)} is by the platform's word, and not all its events are known" for each in sorted(given))
+    return Measurements(kind, algorithms, log.events, unknown, notes=notes, given=given)
+
+
+def _digests(given: dict[str, str]) -> dict[Algorithm, bytes]:
+    """Digests by algorithm; raises ValueError or KeyError."""
+    found = {Algorithm[name.upper()]: bytes.fromhex(value) for name, value in given.items()}
+    if any(len(value) != algorithm.size for algorithm, value in found.items()):
+        raise ValueError(given)
+    return found

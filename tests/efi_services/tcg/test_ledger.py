@@ -2,7 +2,7 @@
 
 import pytest
 
-from efi_services.platform import Measuring
+from efi_services.platform import Measuring, PlatformError
 from efi_services.status import EfiError, Status
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm, digests
@@ -76,3 +76,16 @@ def test_final_events_without_room(tdx):
         ledger.write(event(data=bytes(200)))
     assert why.value.status == Status.VOLUME_FULL
     assert len(ledger.events) == 2, "the log itself had room"
+
+
+def test_what_the_platform_knows_is_not_unknown():
+    known = {0: {SHA384: b"m" * 48, Algorithm.SHA256: b"x" * 32}}
+    ledger = Ledger(Measuring("tdx", (SHA384,), known=known), (SHA384,), MeasurementRegisters(SHA384))
+    assert ledger.unknown == (1,)
+    assert ledger.known == {0: {SHA384: b"m" * 48}}
+
+
+def test_it_has_to_be_known_in_each_bank():
+    known = {2: {SHA384: b"m" * 48}}
+    with pytest.raises(PlatformError, match="register 2 is not known by sha1"):
+        Ledger(Measuring("tpm", (SHA384,), known=known), (Algorithm.SHA1, SHA384), MeasurementRegisters(SHA384))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -250,3 +251,46 @@ def test_a_folder_that_somebody_has_tampered_with(measure, tmp_path, file, data)
 
 def test_json_is_json(measure):
     assert json.loads(measure("--format", "json").out)
+
+
+KNOWN = """
+name = "known"
+machine = "x86_64"
+cpu = "westmere"
+[memory]
+size = "64M"
+[tpm.known.0]
+sha1 = "1111111111111111111111111111111111111111"
+sha256 = "2222222222222222222222222222222222222222222222222222222222222222"
+[cc]
+kind = "tdx"
+known = { mrtd = "%s" }
+""" % ("33" * 48)
+
+
+def test_what_a_machine_alone_knows_can_be_told_and_is_named_where_it_is_not(command, tmp_path):
+    (tmp_path / "known.toml").write_text(KNOWN)
+    command("run", "program:hello", "--platform", "known.toml", "--trace", "calls", "--out", "run", "--quiet")
+    said = command("measure", "run", "--format", "pcrs").out.splitlines()
+    assert f"sha256:0={'22' * 32}" in said
+    assert f"sha384:mrtd={'33' * 48}" in said
+    assert "# PCR 2: not known, a part of it is the machine's own" in said
+    assert "# PCR 0 is by the platform's word, and not all its events are known" in said
+    done = command("measure", "run", "--format", "rvps")
+    assert json.loads(base64.b64decode(json.loads(done.out)["provenance"]))["mr_td"] == ["33" * 48]
+    assert done.err == "rvps leaves out PCR 2, RTMR0: a part of them is the machine's own\n"
+    assert json.loads(command("measure", "run", "--format", "policy").out)["banks"][0]["selection"].startswith(
+        "sha1:0,"
+    )
+    command("measure", "run", "--format", "pcrlock", "-o", "locks")
+    assert all('"pcr": 0,' not in each.read_text() for each in (tmp_path / "locks").iterdir())
+    command("measure", "run", "--format", "tsm", "-o", "tsm")
+    assert (tmp_path / "tsm/tdx/mrtd/digest").read_text() == "33" * 48 + "\n"
+    assert (tmp_path / "tsm/tdx/mrtd/event_log").read_text().startswith("# By the platform's word")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_form_tells_of_what_is_not_known_or_a_line_on_stderr_does(measure, form):
+    done = measure("--format", form, "-o", "out")
+    if done.code == 0:
+        assert ("leaves out PCR 0, PCR 2" in done.err) == FORMATS[form].silent

@@ -2,10 +2,11 @@
 
 import pytest
 
-from efi_services.tcg.algorithms import Algorithm
-from efi_services.tcg.events import EventType
+from efi_services.tcg.algorithms import Algorithm, digests
+from efi_services.tcg.events import Event, EventType
+from efi_services.tcg.log import encode
 from shim.config.platform import load_platform
-from shim.errors import UsageError
+from shim.errors import UnreadableError, UsageError
 from shim.session.build import build
 
 
@@ -81,9 +82,50 @@ def test_where_an_swtpm_may_be(tmp_path, where):
         ('[cc]\nkind = "tdx"\nalgorithm = "sha256"\n', "tdx hashes by sha384"),
         ('[cc]\nkind = "cca"\nalgorithm = "sha384"\n', "cca by sha256 or sha512"),
         ('[cc]\nkind = "tdx"\n[[cc.events]]\nmr = 0\ntype = 1\n', "mr"),
+        ('[tpm.known.1]\nsha1 = "00"\n', "tpm.known.1"),
+        ('[tpm.known.0]\nsha1 = "00"\n', "a sha1 digest of 1 bytes"),
+        ('[tpm.known.0]\nsha1 = "zz"\n', "not hexadecimal"),
+        ('[tpm.known.0]\nsm3 = "00"\n', "tpm.known.0"),
+        ('[tpm.known.0]\n[[tpm.events]]\npcr = 0\ntype = 1\n', "register 0 is told twice"),
+        ('[cc]\nkind = "tdx"\nknown = { rim = "00" }\n', "tdx has no register rim"),
+        ('[cc]\nkind = "tdx"\nknown = { rtmr1 = "00" }\n', "cc.known"),
+        ('[cc]\nkind = "tdx"\nknown = { mrtd = "00" }\n', "a sha384 digest of 1 bytes"),
+        (f'[cc]\nkind = "cca"\nknown = {{ rem0 = "{"00" * 32}" }}\n[[cc.events]]\nmr = 1\ntype = 1\n', "is told"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense(tmp_path, text, words):
     with pytest.raises(UsageError, match=words) as why:
         load(tmp_path, text)
     assert "\n" not in str(why.value)
+
+
+def test_what_registers_hold_in_the_end(tmp_path):
+    value = "ab" * 48
+    text = f'[tpm.known.2]\nsha1 = "{"00" * 20}"\nsha256 = "{"11" * 32}"\n'
+    text += f'[cc]\nkind = "tdx"\nknown = {{ mrtd = "{value}" }}\n'
+    platform = load(tmp_path, text)
+    _, firmware = build(platform)
+    assert firmware.tpm.known == {2: {Algorithm.SHA1: bytes(20), Algorithm.SHA256: b"\x11" * 32}}
+    assert firmware.cc.known == {0: {Algorithm.SHA384: b"\xab" * 48}}
+    (tmp_path / "again.toml").write_text(platform.toml)
+    assert load_platform(str(tmp_path / "again.toml")) == platform
+
+
+def test_a_machines_log(tmp_path):
+    banks = (Algorithm.SHA1, Algorithm.SHA256)
+    version = Event(0, EventType.EV_S_CRTM_VERSION, digests(banks, b"hashed"), b"v1")
+    separator = Event(0, EventType.EV_SEPARATOR, digests(banks, bytes(4)), bytes(4))
+    (tmp_path / "machine.bin").write_bytes(encode((version, separator), banks))
+    platform = load(tmp_path, '[tpm]\nlog = "machine.bin"\n[[tpm.events]]\npcr = 2\ntype = 1\n')
+    assert "machine.bin" not in platform.toml
+    _, firmware = build(platform)
+    assert firmware.tpm.events[0] == version
+    assert [each.index for each in firmware.tpm.events] == [0, 2]
+
+
+def test_a_log_that_is_none(tmp_path):
+    with pytest.raises(UnreadableError, match=r"nowhere\.bin: no such file"):
+        load(tmp_path, '[tpm]\nlog = "nowhere.bin"\n')
+    (tmp_path / "odd.bin").write_bytes(b"x" * 99)
+    with pytest.raises(UsageError, match=r"odd\.bin: event 0 at offset"):
+        load(tmp_path, '[cc]\nkind = "tdx"\nlog = "odd.bin"\n')

@@ -17,8 +17,8 @@ from shim.config.platform import (
     DEFAULT_PLATFORMS,
     Platform,
     load_platform,
-    parse_size,
 )
+from shim.config.values import parse_size
 from shim.errors import ExitCode, UnreadableError, UsageError
 from shim.machine.architectures import ARCHITECTURES
 

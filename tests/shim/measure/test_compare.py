@@ -190,3 +190,14 @@ def test_a_log_as_long_as_one_may_be_is_compared_in_time(boots):
     ours = replace(boots((SHA256,)), events=many)
     found = compare(ours, log_of(ours, events=many[1:-1:2]))
     assert matter(found)
+
+
+def test_of_a_register_by_the_platforms_word_only_the_value_is_compared(boots):
+    log = log_of(boots())
+    value = log.registers()[0]
+    ours = replace(boots(), unknown=frozenset({2}), given={0: value})
+    assert [each.kind for each in compare(ours, log) if each.register == "PCR 0"] == []
+    other = replace(ours, given={0: {each: bytes(each.size) for each in value}})
+    found = [each for each in compare(other, log) if each.register == "PCR 0"]
+    assert {each.kind for each in found} == {Kind.REGISTER}
+    assert all(each.matters for each in found)

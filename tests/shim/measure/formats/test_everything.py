@@ -9,7 +9,17 @@ def test_all_is_there_under_its_keys(measured):
     assert list(found) == ["schema", "name", "version", "sha256", "profile", "sets"]
     assert found["schema"] == "efi-shim/measured/1"
     tpm, tdx = found["sets"]
-    assert list(tpm) == ["kind", "algorithms", "dynamic", "unknown", "notes", "events", "registers", "boot_aggregate"]
+    assert list(tpm) == [
+        "kind",
+        "algorithms",
+        "dynamic",
+        "unknown",
+        "given",
+        "notes",
+        "events",
+        "registers",
+        "boot_aggregate",
+    ]
     assert (tpm["kind"], tdx["kind"]) == ("tpm", "tdx")
     assert tpm["unknown"] == [0, 2]
     event = tpm["events"][17]

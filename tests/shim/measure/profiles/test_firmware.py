@@ -54,6 +54,13 @@ def test_registers_are_what_the_log_comes_to(write):
     assert not {0, 2} & tpm.registers().keys()
 
 
+def test_what_the_platform_knew(write):
+    known = {"0": {"sha1": "11" * 20, "sha256": "22" * 32}}
+    (tpm,) = measure(write({"sets": [TPM | {"unknown": [2], "known": known}]})).sets
+    assert tpm.registers()[0] == tpm.given[0] == {SHA1: b"\x11" * 20, SHA256: b"\x22" * 32}
+    assert tpm.notes == ("PCR 0 is by the platform's word, and not all its events are known",)
+
+
 def test_a_platform_that_measures_nothing(make_report, tmp_path):
     with pytest.raises(UnreadableError, match="--platform q35-tpm"):
         measure(RunFolder(tmp_path, make_report()))
@@ -76,6 +83,10 @@ def changed(**parts):
         *(changed(kind=each) for each in ("cpu", None, ["tpm"], {}, "tdx")),
         *(changed(file=each) for each in ("ccel.bin", "../eventlog.bin", "/etc/passwd", "", None, ["eventlog.bin"])),
         *(changed(algorithms=each) for each in ([], ["md5"], [[]], None, 7, ["sha512"], ["sha1", "sha384"])),
+        *(
+            changed(known=each)
+            for each in (None, 5, {"x": {}}, {"0": {"sha1": "00"}}, {"99": {}}, {"0": {}}, {"0": {"a": "0"}})
+        ),
         *(changed(unknown=each) for each in (None, 5, ["x"], [24], [-1], [1 << 80], [[0]])),
         '{"sets": [{"kind": "tpm", "algorithms": ["sha1"], "unknown": [1e999], "file": "eventlog.bin"}]}',
         '{"sets": [{"kind": "tpm", "algorithms": ["sha1"], "unknown": [NaN], "file": "eventlog.bin"}]}',
