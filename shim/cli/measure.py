@@ -26,6 +26,7 @@ def measure(
 ) -> None:
     """Say what a boot measures: logs, register values and reference values from a run."""
     from shim.measure.formats import FORMATS, write_all
+    from shim.measure.formats.common import unknown_names
     from shim.measure.profiles import PROFILES
     from shim.trace.folder import open_run
 
@@ -55,8 +56,8 @@ def measure(
             sys.stderr.write(f"without {name}: {why}\n")
     elif form:
         _write(FORMATS[form].write(measured), form, output)
-        if FORMATS[form].silent:
-            measurements.warn_of_unknown(measured, form)
+        if FORMATS[form].silent and (names := unknown_names(measured)):
+            sys.stderr.write(f"{form} leaves out {', '.join(names)}: a part of them is the machine's own\n")
     else:
         _report().show_measured(measured)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -55,15 +54,6 @@ def show_measured(measured: Measured) -> None:
         stdout_console().print(values)
         for note in each.notes:
             stdout_console().print(Text(one_line(note)))
-
-
-def warn_of_unknown(measured: Measured, form: str) -> None:
-    """On stderr, which registers are left out of *form*, that has no place to say so."""
-    names = [register_name(each.kind, index) for each in measured.sets for index in sorted(each.unknown)]
-    if names:
-        Console(stderr=True, highlight=False).print(
-            Text(f"{form} leaves out {', '.join(names)}: a part of them is the machine's own")
-        )
 
 
 def show_comparison(measured: Measured, data: bytes, name: str) -> int:

@@ -13,8 +13,8 @@ from efi_services.platform import ConfigurationTable, Measuring
 from efi_services.secure_boot import keys
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event
-from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
 from efi_services.tcg.registers import MR_NAMES
+from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
 from shim.machine.architectures import architecture_of

@@ -57,6 +57,11 @@ def register_name(kind: str, index: int) -> str:
     return names[index] if index < len(names) else f"MR {index}"
 
 
+def unknown_names(measured: Measured) -> list[str]:
+    """The registers whose value is not known."""
+    return [register_name(each.kind, index) for each in measured.sets for index in sorted(each.unknown)]
+
+
 def register_key(kind: str, index: int) -> str:
     """A register as a word for paths and keys: pcr4, rtmr1."""
     return register_name(kind, index).replace(" ", "").lower()
