@@ -1,6 +1,7 @@
 """Keys of Secure Boot from wherever a platform has them."""
 
 import datetime
+import hashlib
 import json
 import struct
 
@@ -16,6 +17,7 @@ from virt.firmware.varstore.jstore import JsonVarStore
 from efi_services.secure_boot import keys
 from efi_services.secure_boot.modes import Mode
 from efi_services.secure_boot.signature_list import CERT_SHA256, CERT_X509, Signature, pack
+from efi_services.tcg.events import variable_data
 from efi_services.types import Guid
 from shim.config.platform import load_platform
 from shim.errors import UnreadableError, UsageError
@@ -116,6 +118,13 @@ def test_the_ready_one():
     names = [x509.load_der_x509_certificate(each).subject.rfc4514_string() for each in ders(platform)]
     assert names[-1] == "CN=Debian Secure Boot CA"
     assert len(names) == 5
+
+
+def test_what_is_measured_for_microsofts_authority_is_what_real_machines_measure():
+    """The digest of EV_EFI_VARIABLE_AUTHORITY for Microsoft's UEFI CA of 2011, as many logs of PCs have it."""
+    signatures = [each for key in load_platform("q35-secure").secure_boot.db for each in key.signatures]
+    digests = [hashlib.sha256(variable_data(keys.DB[1], "db", each.packed)).hexdigest() for each in signatures]
+    assert "4d4a8e2c74133bbdc01a16eaf2dbb5d575afeb36f5d8dfcf609ae043909e2ee9" in digests
 
 
 def test_a_variable_store_of_virt_firmware(load, made, tmp_path):
