@@ -89,7 +89,7 @@ class Images:
         except ValueError as why:
             firmware.finding("image-refused", f"{name}: {why}")
             raise EfiError(Status.UNSUPPORTED if not data.startswith(b"MZ") else Status.LOAD_ERROR) from None
-        if file.architecture != firmware.abi.name:
+        if firmware.abi.name not in (file.architecture, *file.compatible_entries):
             firmware.finding("image-refused", f"{name} is for {file.architecture}, this machine is {firmware.abi.name}")
             raise EfiError(Status.UNSUPPORTED)
         code, _ = _MEMORY[file.subsystem]
@@ -159,7 +159,8 @@ class Images:
         )
         handle = firmware.install(0, guids.LOADED_IMAGE, interface)
         firmware.install(handle, guids.LOADED_IMAGE_DEVICE_PATH, path_at)
-        image = Image(handle, name, base, size, base + file.entry, file, interface, path_at, parent)
+        entry = file.entry if file.architecture == firmware.abi.name else file.compatible_entries[firmware.abi.name]
+        image = Image(handle, name, base, size, base + entry, file, interface, path_at, parent)
         self._images[handle] = image
         return image
 

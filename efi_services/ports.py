@@ -134,6 +134,10 @@ class ImageFile(Protocol):
         """Offset of the entry point."""
 
     @property
+    def compatible_entries(self) -> Mapping[str, int]:
+        """Offsets of entry points for firmware of other architectures, which is of another width."""
+
+    @property
     def kernel_entry(self) -> int | None:
         """Offset of the entry of a kernel that may start in place, where its header declares one."""
 

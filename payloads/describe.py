@@ -19,12 +19,12 @@ from payloads.model import (
     RiscvImageHeader,
     ZbootHeader,
 )
-from payloads.pe import authenticode
+from payloads.pe import authenticode, compatible_entries
 from payloads.sbat import read_sbat
 from payloads.signatures import read_signatures
 
 if TYPE_CHECKING:
-    from payloads.model import LinuxHeader, Payload, PeImage, Section
+    from payloads.model import LinuxHeader, Payload, Section
 
 _SUBSYSTEMS = {10: "EFI application", 11: "EFI boot service driver", 12: "EFI runtime driver"}
 _UKI_TEXTS = (".osrel", ".cmdline", ".uname", ".profile")
@@ -39,7 +39,7 @@ def describe(payload: Payload) -> dict[str, object]:
         "version": payload.version,
         "size": payload.size,
         "digests": _digests(payload),
-        "image": _image(payload.image),
+        "image": _image(payload),
         "sections": [_section(section) for section in payload.image.sections],
         "linux": None if payload.linux is None else _linux(payload.linux),
     }
@@ -60,10 +60,13 @@ def _digests(payload: Payload) -> dict[str, object]:
     return digests
 
 
-def _image(image: PeImage) -> dict[str, object]:
+def _image(payload: Payload) -> dict[str, object]:
+    image = payload.image
+    compatible = compatible_entries(payload.data, image)
     return {
         "subsystem": _SUBSYSTEMS[image.subsystem],
         "entry_point": hex(image.entry_point),
+        "compatible_entry_points": {str(machine): hex(entry) for machine, entry in compatible.items()},
         "image_base": hex(image.image_base),
         "size_of_image": image.size_of_image,
         "size_of_headers": image.size_of_headers,

@@ -37,6 +37,7 @@ _BASE_RELOCATION_DIRECTORY = 5
 _RELOCS_STRIPPED = 0x0001
 _NX_COMPAT = 0x0100
 _EXECUTE, _READ, _WRITE, _DISCARDABLE = 0x2000_0000, 0x4000_0000, 0x8000_0000, 0x0200_0000
+_COMPATIBLE = struct.Struct("<BBHI")
 _RELOCATIONS = {each.value: each for each in (RelocationKind.HIGHLOW, RelocationKind.DIR64)}
 #: Numbers from 5 to 8 mean something else on each machine.
 _ARM_RELOCATIONS = {**_RELOCATIONS, RelocationKind.THUMB_MOV32.value: RelocationKind.THUMB_MOV32}
@@ -250,6 +251,25 @@ def _relocations(directory: bytes, size_of_image: int, machine: Machine) -> list
             relocations.append(Relocation(rva, kind))
         at += block
     return relocations
+
+
+def compatible_entries(data: bytes, image: PeImage) -> dict[Machine, int]:
+    """Entry points for firmware of other machines, by the section ``.compat`` (EDK II, PE_COMPAT_TYPE1).
+
+    Each of its nodes has a kind, its own size, a machine and an entry point; what is no such node ends them.
+    """
+    section = image.section(".compat")
+    nodes = section_bytes(data, section) if section else b""
+    found: dict[Machine, int] = {}
+    at = 0
+    while at + _COMPATIBLE.size <= len(nodes):
+        kind, size, machine, entry = _COMPATIBLE.unpack_from(nodes, at)
+        if kind != 1 or size < _COMPATIBLE.size:
+            break
+        if machine in _MACHINES and entry < image.size_of_image:
+            found.setdefault(_MACHINES[machine][0], entry)
+        at += size
+    return found
 
 
 def _refuse_relocation(number: int) -> NoReturn:

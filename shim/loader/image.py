@@ -23,6 +23,9 @@ class LoadableImage:
         self.size = image.size_of_image
         self.alignment = image.section_alignment
         self.entry = image.entry_point
+        self.compatible_entries = {
+            machine.value: entry for machine, entry in payloads.compatible_entries(payload.data, image).items()
+        }
         self.kernel_entry: int | None = getattr(payload.linux, "declared_kernel_entry", None)
         self.fixed_base = image.image_base if image.relocations_stripped else None
         self.segments = self._segments()

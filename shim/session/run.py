@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import payloads
 from efi_services import status
 from efi_services.abi import ABIS
 from efi_services.boot_manager import boot
@@ -111,7 +112,7 @@ class Session:
         self._refused: RunEnds | None = None
         self._interrupted = False
         check(request)
-        abi = ABIS[request.payload.machine.value]
+        abi = ABIS[request.platform.machine]
         self._disks = request.boot.disks if request.boot is not None else Attached(request.platform)
         try:
             self._switch_on(abi, show)
@@ -401,9 +402,8 @@ def check(request: Request) -> None:
     machine = request.payload.machine.value
     if machine == "loongarch64":
         raise NotRunnableError(f"{request.payload.name} is for loongarch64, which Unicorn can't execute")
-    if machine not in ABIS:
-        raise NotRunnableError(f"{request.payload.name} is for {machine}, which this version can't run yet")
-    if machine != request.platform.machine:
+    compatible = payloads.compatible_entries(request.payload.data, request.payload.image)
+    if request.platform.machine not in (machine, *compatible):
         raise NotRunnableError(
             f"{request.payload.name} is for {machine}, platform {request.platform.name} is {request.platform.machine}"
         )

@@ -198,6 +198,7 @@ class FakeImage:
     size: int = 0x3000
     alignment: int = 0x1000
     entry: int = 0x1010
+    compatible_entries: dict[str, int] = field(default_factory=dict)
     kernel_entry: int | None = None
     fixed_base: int | None = None
     segments: tuple[Segment, ...] = (

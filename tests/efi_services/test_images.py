@@ -108,6 +108,7 @@ def load(guest, **fields):
     ("fields", "status"),
     [
         ({"architecture": "aarch64"}, Status.UNSUPPORTED),
+        ({"architecture": "aarch64", "compatible_entries": {"i386": 0x1020}}, Status.UNSUPPORTED),
         ({"place_fails": True}, Status.LOAD_ERROR),
         ({"size": 1 << 40}, Status.OUT_OF_RESOURCES),
     ],
@@ -119,6 +120,11 @@ def test_what_is_refused_leaves_nothing_behind(guest, fields, status):
     assert refused.value.status is status
     assert guest.firmware.memory_map.used == used
     assert list(guest.firmware.handles) == handles
+
+
+def test_an_image_for_another_machine_starts_where_it_says_that_this_one_may(guest):
+    image = load(guest, architecture="aarch64", entry=0x1010, compatible_entries={"i386": 0x1020, "x86_64": 0x1030})
+    assert image.entry - image.base == 0x1030
 
 
 @pytest.mark.parametrize(("data", "status"), [(b"MZ junk", Status.LOAD_ERROR), (b"\x7fELF", Status.UNSUPPORTED)])

@@ -1,4 +1,5 @@
 import contextlib
+import struct
 import time
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 import judges
 from payloads import Machine, NotRunnable, RelocationKind
-from payloads.pe import MAX_RELOCATION_BYTES, authenticode, read_image, section_bytes
+from payloads.pe import MAX_RELOCATION_BYTES, authenticode, compatible_entries, read_image, section_bytes
 
 
 @pytest.mark.parametrize("machine", list(Machine))
@@ -40,6 +41,32 @@ def test_relocations_are_decoded_and_padding_skipped(build):
         (0x1010, RelocationKind.HIGHLOW),
         (0x2000, RelocationKind.DIR64),
     ]
+
+
+NODE = struct.pack("<BBHI", 1, 8, 0x14C, 0x1000)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "found"),
+    [
+        (b"", {}),
+        (bytes(64), {}),
+        (NODE, {Machine.I386: 0x1000}),
+        (NODE + bytes(8) + struct.pack("<BBHI", 1, 8, 0x1C2, 0x1008), {Machine.I386: 0x1000}),
+        (NODE + struct.pack("<BBHI", 1, 8, 0x1C2, 0x1008), {Machine.I386: 0x1000, Machine.ARM: 0x1008}),
+        (NODE + struct.pack("<BBHI", 1, 8, 0x14C, 0x1008), {Machine.I386: 0x1000}),
+        (struct.pack("<BBHI4x", 1, 12, 0x1234, 0x1000) + NODE, {Machine.I386: 0x1000}),
+        (struct.pack("<BBHI", 1, 0, 0x14C, 0x1000) * 100, {}),
+        (struct.pack("<BBHI", 2, 8, 0x14C, 0x1000) + NODE, {}),
+        (struct.pack("<BBHI", 1, 8, 0x14C, 0xFFFF_FFFF), {}),
+        (NODE[:-1], {}),
+    ],
+)
+def test_entry_points_for_firmware_of_another_width(build, nodes, found):
+    """Nodes that lie, and what is no list of nodes, tell of nothing."""
+    parts = [build.Part(b".text"), build.Part(b".compat", address=0x2000, data=nodes, virtual_size=len(nodes) or None)]
+    data = build.Pe(parts=parts).build()
+    assert compatible_entries(data, read_image(data)) == found
 
 
 def test_addresses_in_instructions_are_decoded_for_arm_alone(build):

@@ -1,4 +1,4 @@
-"""The i386 kernel that Debian still carries reaches its entry."""
+"""On 32-bit firmware: the i386 kernel that Debian still carries, and kernels of 64 bits that know such firmware."""
 
 from __future__ import annotations
 
@@ -51,3 +51,28 @@ def test_reaches_the_kernel_entry_with_command_line_and_initrd(kernel, command, 
     assert [(start, pages, kind) for kind, start, _, pages, _ in told] == [
         (each["start"], each["pages"], each["type"]) for each in state["memory_map"]
     ]
+
+
+def test_a_kernel_of_64_bits_reaches_its_entry_on_firmware_of_32(kernel, command, tmp_path):
+    """Mixed mode: it enters long mode, and leaves it for each call to the firmware."""
+    payload = kernel("debian:bookworm/cloud-amd64")
+    line = "console=ttyS0 quiet"
+    done = command(
+        "run", payload.name, "--json", "--trace", "calls", "--out", "run", "--platform", "q35-ia32", "--cmdline", line
+    )  # fmt: skip
+    report = json.loads(done.out)
+    assert (done.code, report["outcome"]["kind"]) == (0, "kernel-entry")
+    assert (report["payload"]["machine"], report["platform"]["name"]) == ("x86_64", "q35-ia32")
+    assert report["calls"]["by_name"]["ExitBootServices"] == 1
+    assert report["calls"]["unimplemented"] == {}
+    state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert state["registers"]["efer"] & 0x500 == 0x500, "long mode"
+    assert state["boot_params"]["efi_info"]["loader_signature"] == "EL32"
+    assert state["boot_params"]["efi_info"]["system_table"] == state["system_table"]
+    assert state["boot_params"]["command_line"] == line
+
+
+def test_a_program_of_64_bits_that_does_not_know_such_firmware_is_refused(command):
+    done = command("run", "program:hello", "--platform", "q35-ia32")
+    assert (done.code, done.err.count("\n")) == (11, 1)
+    assert "is for x86_64, platform q35-ia32 is i386" in done.err
