@@ -184,6 +184,10 @@ class Engine:
         """Call the native function at address *callback* at each basic block, with *data*."""
         self._hook_native(unicorn.UC_HOOK_BLOCK, callback, data)
 
+    def hook_native_translations(self, callback: int, data: int) -> None:
+        """Call the native function at address *callback* when a block is translated, but for the first of all."""
+        self._hook_native(unicorn.UC_HOOK_EDGE_GENERATED, callback, data)
+
     def hook_native_instruction(self, instruction: int, callback: int, data: int) -> None:
         """Call the native function at address *callback* in place of an instruction."""
         self._hook_native(unicorn.UC_HOOK_INSN, callback, data, ctypes.c_int(instruction))
@@ -223,6 +227,11 @@ class Engine:
     def read_function(self) -> int:
         """Address of uc_reg_read, for native callbacks."""
         return _address(uclib.uc_reg_read)
+
+    @property
+    def read_memory_function(self) -> int:
+        """Address of uc_mem_read, for native callbacks."""
+        return _address(uclib.uc_mem_read)
 
     @property
     def stop_function(self) -> int:

@@ -22,6 +22,8 @@ enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
 typedef struct uc_struct uc_engine;
 typedef int (*stop_function)(uc_engine *);
 typedef int (*write_function)(uc_engine *, int, const void *);
+typedef int (*read_function)(uc_engine *, int, void *);
+typedef int (*memory_function)(uc_engine *, uint64_t, void *, uint64_t);
 typedef void (*block_function)(uc_engine *, uint64_t, uint32_t, void *);
 
 /* Unicorn's uc_arm64_cp_reg: an AArch64 system register. */
@@ -29,6 +31,12 @@ typedef struct {
     uint32_t crn, crm, op0, op1, op2;
     uint64_t value;
 } system_register;
+
+/* Unicorn's uc_tb: a block that has been translated. */
+typedef struct {
+    uint64_t pc;
+    uint16_t instructions, size;
+} translated_block;
 
 typedef struct {
     PyObject_HEAD
@@ -44,7 +52,10 @@ typedef struct {
     unsigned long long tick_ns;    /* a tick of the timer that MRS and RDTIME read */
     unsigned long long host_reads; /* reads of registers that have what Unicorn takes from the host's clock */
     unsigned long long next, next_data; /* another block callback, for blocks that do begin, and what it wants */
+    unsigned long long read;       /* address of Unicorn's uc_reg_read */
+    unsigned long long read_memory; /* address of Unicorn's uc_mem_read; 0: blocks are not looked into */
     int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
+    int cpsr;                      /* the same, of a 32-bit Arm CPU */
     int reason;
     int armed;
     int range_count, entry_count;
@@ -61,6 +72,50 @@ static void stop(Monitor *self, uc_engine *uc, enum reason reason)
     ((stop_function)(uintptr_t)self->stop)(uc);
 }
 
+/* Whether an instruction of 32-bit Arm reads a counter, or what depends on one: the generic timer or the performance
+ * monitors (DDI 0406, sections B8.1 and C12.8). In T32 it is spelt as in A32, with the condition 1110. */
+static int reads_a_clock(uint32_t instruction)
+{
+    uint32_t crn = instruction >> 16 & 15, crm = instruction & 15;
+
+    if ((instruction & 0x0ff00f00) == 0x0c500f00) /* MRRC p15 */
+        return crm == 14 && (instruction >> 4 & 15) < 2;
+    if ((instruction & 0x0f100f10) == 0x0e100f10) /* MRC p15 */
+        return (crn == 14 && (crm == 2 || crm == 3)) || (crn == 9 && crm >= 12);
+    return 0;
+}
+
+/* Unicorn answers these reads with the host's clock, and has no hook to answer them with another: so they are counted,
+ * once for each block that has one. */
+static void look_into_block(Monitor *self, uc_engine *uc, uint64_t address, uint32_t size)
+{
+    uint8_t bytes[4096];
+    uint32_t cpsr = 0, at, step;
+
+    if (size > sizeof(bytes) || ((memory_function)(uintptr_t)self->read_memory)(uc, address, bytes, size))
+        return;
+    ((read_function)(uintptr_t)self->read)(uc, self->cpsr, &cpsr);
+    step = cpsr & 0x20 ? 2 : 4;
+    for (at = 0; at + 4 <= size; at += step) {
+        uint32_t low = bytes[at] | bytes[at + 1] << 8, high = bytes[at + 2] | bytes[at + 3] << 8;
+        /* Halves below 0xe800 are instructions by themselves. */
+        if (step == 2 && low < 0xe800)
+            continue;
+        if (reads_a_clock(step == 2 ? low << 16 | high : high << 16 | low)) {
+            self->host_reads++;
+            return;
+        }
+        if (step == 2)
+            at += 2;
+    }
+}
+
+static void on_translation(uc_engine *uc, const translated_block *block, const translated_block *previous, void *data)
+{
+    (void)previous;
+    look_into_block(data, uc, block->pc, block->size);
+}
+
 static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
 {
     Monitor *self = data;
@@ -70,6 +125,9 @@ static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
         stop(self, uc, REASON_LIMIT);
         return;
     }
+    /* Of the first of all blocks Unicorn doesn't tell that it is translated. */
+    if (self->blocks == 0 && self->read_memory)
+        look_into_block(self, uc, address, size);
     if (self->armed) {
         for (i = 0; i < self->entry_count; i++)
             if (address == self->entries[i]) {
@@ -189,6 +247,12 @@ static PyObject *address_of_counter_callback(PyObject *self, void *closure)
     return PyLong_FromUnsignedLongLong((uintptr_t)on_counter);
 }
 
+static PyObject *address_of_translation_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_translation);
+}
+
 static PyObject *address_of_state(PyObject *self, void *closure)
 {
     (void)closure;
@@ -269,6 +333,9 @@ static PyMemberDef members[] = {
     {"host_reads", T_ULONGLONG, offsetof(Monitor, host_reads), 0, "reads of what Unicorn takes from the host's clock"},
     {"next", T_ULONGLONG, offsetof(Monitor, next), 0, "address of another block callback, 0: none"},
     {"next_data", T_ULONGLONG, offsetof(Monitor, next_data), 0, "what it wants as user data"},
+    {"read", T_ULONGLONG, offsetof(Monitor, read), 0, "address of uc_reg_read"},
+    {"read_memory", T_ULONGLONG, offsetof(Monitor, read_memory), 0, "address of uc_mem_read, 0: blocks aren't looked into"},
+    {"cpsr", T_INT, offsetof(Monitor, cpsr), 0, "Unicorn's number of CPSR"},
     {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
     {"rcx", T_INT, offsetof(Monitor, rcx), 0, "Unicorn's number of RCX"},
     {"rdx", T_INT, offsetof(Monitor, rdx), 0, "Unicorn's number of RDX"},
@@ -282,6 +349,8 @@ static PyGetSetDef getters[] = {
     {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
     {"mrs_callback", address_of_mrs_callback, NULL, "address of the MRS callback", NULL},
     {"counter_callback", address_of_counter_callback, NULL, "address of the callback for RISC-V counters", NULL},
+    {"translation_callback", address_of_translation_callback, NULL,
+     "address of the UC_HOOK_EDGE_GENERATED callback, for 32-bit Arm", NULL},
     {"state", address_of_state, NULL, "what the callbacks want as user data", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -19,6 +19,9 @@ class Monitor:
     host_reads: int
     next: int
     next_data: int
+    read: int
+    read_memory: int
+    cpsr: int
     rax: int
     rcx: int
     rdx: int
@@ -33,6 +36,8 @@ class Monitor:
     def mrs_callback(self) -> int: ...
     @property
     def counter_callback(self) -> int: ...
+    @property
+    def translation_callback(self) -> int: ...
     @property
     def state(self) -> int: ...
     def begin(self) -> None: ...

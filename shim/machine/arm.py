@@ -116,7 +116,10 @@ class Arm:
         engine.write(REGISTERS["sp"], stack)
 
     def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
-        """Unicorn has nothing to answer them with."""
+        """Unicorn lets nobody answer them, so code that has one is noted: such a run is not deterministic."""
+        monitor.read, monitor.read_memory = engine.read_function, engine.read_memory_function
+        monitor.cpsr = REGISTERS["cpsr"]
+        engine.hook_native_translations(monitor.translation_callback, monitor.state)
 
     def mask_interrupts(self, engine: Engine) -> None:
         """Set A, I and F."""

@@ -1,7 +1,7 @@
 """An x86 CPU that starts a payload with 32 bits: register numbers, and its state then.
 
-The CPU can do more: a kernel of 64 bits that 32-bit firmware starts switches to long mode, and back for each call. Unicorn
-shows the lower halves of the registers, which is all that addresses need there.
+The CPU can do more: a kernel of 64 bits that 32-bit firmware starts switches to long mode, and back for each call.
+Unicorn shows the lower halves of the registers, which is all that addresses need there.
 """
 
 from __future__ import annotations

@@ -190,3 +190,39 @@ def test_what_has_to_be_aligned(guest, places):
     stop = guest.run(code(*mov(0, places.data + 1), 0xE1901F9F, WFI))  # ldrex r1, [r0]
     assert stop.kind == "fault"
     assert stop.detail.startswith(f"data abort (alignment) at {places.data + 1:#x}")
+
+
+# Time.
+
+CNTPCT, CNTVCT, CNTV_TVAL, PMCCNTR = 0xEC510F0E, 0xEC510F1E, 0xEE1E0F13, 0xEE190F1D
+#: Registers of the same coprocessor whose values are the CPU's own: MIDR, SCTLR, CNTFRQ, and CNTV_CVAL.
+QUIET = (0xEE100F10, 0xEE110F10, 0xEE1E0F10, 0xEC510F3E)
+
+
+@pytest.mark.parametrize("word", [CNTPCT, CNTVCT, CNTV_TVAL, PMCCNTR])
+@pytest.mark.parametrize("jump", [False, True])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_read_of_the_hosts_clock_is_noted(guest, places, word, jump, narrow):
+    """In the first block or a later one, in A32 and in T32 behind an instruction of one half."""
+    halves = thumb(0xBF00, word >> 16, word & 0xFFFF, 0xBF30)  # nop; ...; wfi
+    guest.put(halves if narrow else code(NOP, word, WFI), places.data, Access.RX)
+    at = places.data | narrow
+    if jump:
+        guest.run(jump_to(at))
+    else:
+        guest.machine.write({"pc": at})
+        guest.run()
+    assert guest.machine.monitor.host_reads == 1
+
+
+@pytest.mark.parametrize("word", QUIET)
+def test_other_reads_are_not(guest, word):
+    assert is_halted(guest.run(code(word, *mov(0, 5), WFI)))
+    assert guest.machine.monitor.host_reads == 0
+
+
+def test_what_looks_like_one_across_two_instructions_is_none(guest, places):
+    # movw r1, #0xec51: its second half and the next instruction's first are no instruction.
+    guest.put(thumb(0xF64E, 0x4151, 0xBF00, 0xBF30), places.data, Access.RX)
+    assert is_halted(guest.run(jump_to(places.data + 1)))
+    assert guest.machine.monitor.host_reads == 0
