@@ -96,11 +96,16 @@ def compare(
     found: list[Difference] = []
     for index in sorted(mine.keys() | other.keys() | ours.unknown):
         name = register_name(ours.kind, index)
+        if index in ours.given:
+            continue
+        differing = _events(name, mine.get(index, []), other.get(index, []), banks)
         if index in ours.unknown:
-            why = f"a part of it is the machine's own; the log has {len(other.get(index, []))} events of it"
+            # What ours lacks is the machine's own; what the log lacks, or has otherwise, is not.
+            own = sum(each.kind is Kind.EXTRA for each in differing)
+            why = f"a part of it is the machine's own: {own} events of the log"
             found.append(Difference(Kind.UNKNOWN, name, None, None, why))
-        elif index not in ours.given:
-            found += _events(name, mine.get(index, []), other.get(index, []), banks)
+            differing = [each for each in differing if each.kind is not Kind.EXTRA]
+        found += differing
     return found + _registers(ours, theirs, banks, values or {})
 
 
@@ -116,27 +121,34 @@ def _by_register(events: tuple[Event, ...], banks: Banks) -> dict[int, list[_Ent
 
 def _events(register: str, ours: list[_Entry], theirs: list[_Entry], banks: Banks) -> list[Difference]:
     pairs = align(ours, theirs, _Entry.equals, _Entry.is_like)
-    # What is missing in one place and extra in another was moved.
-    alone: dict[tuple[bytes | None, ...], list[_Entry]] = {}
-    for mine, other in pairs:
-        if mine is not None and other is None:
-            alone.setdefault(ours[mine].digests, []).append(ours[mine])
+    missing = [ours[mine] for mine, other in pairs if mine is not None and other is None]
+    extra = [theirs[other] for mine, other in pairs if mine is None and other is not None]
     found: list[Difference] = []
     for mine, other in pairs:
         if mine is not None and other is not None:
             found += _pair(register, ours[mine], theirs[other], banks)
         elif other is not None:
             entry = theirs[other]
-            same = alone.get(entry.digests)
-            if same and entry.equals(same[0]):
-                why = f"{called(entry.event)} is at another place"
-                found.append(Difference(Kind.ORDER, register, same.pop(0).number, entry.number, why))
-            else:
+            moved = _moved(entry, missing, extra)
+            if moved is None:
                 found.append(Difference(Kind.EXTRA, register, None, entry.number, f"no {called(entry.event)} in ours"))
-    missing = sorted((each for entries in alone.values() for each in entries), key=lambda each: each.number)
+                continue
+            missing.remove(moved)
+            why = f"{called(entry.event)} is at another place"
+            found.append(Difference(Kind.ORDER, register, moved.number, entry.number, why))
+            found += _pair(register, moved, entry, banks)
     return found + [
         Difference(Kind.MISSING, register, each.number, None, f"no {called(each.event)} in the log") for each in missing
     ]
+
+
+def _moved(entry: _Entry, missing: list[_Entry], extra: list[_Entry]) -> _Entry | None:
+    """What of ours an *extra* entry is at another place: its equal, or else the only one that is left of its kind."""
+    for each in missing:
+        if entry.equals(each):
+            return each
+    alike = [each for each in missing if entry.is_like(each)]
+    return alike[0] if len(alike) == 1 == sum(entry.is_like(each) for each in extra) else None
 
 
 def _pair(register: str, ours: _Entry, theirs: _Entry, banks: Banks) -> list[Difference]:

@@ -22,6 +22,7 @@ from shim.report.text import one_line, stdout_console
 
 if TYPE_CHECKING:
     from shim.measure.model import Measured, Measurements
+    from shim.measure.readers import ReadLog
     from shim.trace.folder import RunFolder
 
 _SHOWN_READERS = 4
@@ -62,8 +63,7 @@ def show_comparison(measured: Measured, data: bytes, name: str) -> int:
         theirs = read(data)
     except (LogError, UnreadableError) as error:
         raise UnreadableError(f"{name}: {error}") from None
-    wanted = ("tdx", "cca") if theirs.confidential else ("tpm",)
-    ours = measured.set_of(*wanted) or next(iter(measured.sets), None)
+    ours = _set_for(theirs, measured)
     if ours is None:
         raise UsageError(f"{name}: the run measured nothing to compare with")
     found = compare(ours, theirs)
@@ -72,6 +72,15 @@ def show_comparison(measured: Measured, data: bytes, name: str) -> int:
     if not found:
         stdout_console().print(f"equal: {len(theirs.events)} events")
     return sum(each.matters for each in found)
+
+
+def _set_for(theirs: ReadLog, measured: Measured) -> Measurements | None:
+    """The set that the log is about: by what it says, or else the first with one of its banks."""
+    if theirs.confidential is not None:
+        wanted = ("tdx", "cca") if theirs.confidential else ("tpm",)
+        return measured.set_of(*wanted) or next(iter(measured.sets), None)
+    common = (each for each in measured.sets if set(each.algorithms) & set(theirs.algorithms))
+    return next(common, next(iter(measured.sets), None))
 
 
 def show_gap(run: RunFolder, measured: Measured) -> None:

@@ -10,6 +10,7 @@ from efi_services.tcg.log import LogError
 from shim.errors import UnreadableError, UsageError
 from shim.measure.compare import Difference, Kind, compare
 from shim.measure.formats import FORMATS
+from shim.measure.model import Measurements
 from shim.measure.readers import ReadLog, read
 
 SHA1, SHA256, SHA384, SHA512 = Algorithm
@@ -201,3 +202,48 @@ def test_of_a_register_by_the_platforms_word_only_the_value_is_compared(boots):
     found = [each for each in compare(other, log) if each.register == "PCR 0"]
     assert {each.kind for each in found} == {Kind.REGISTER}
     assert all(each.matters for each in found)
+
+
+def plain(index, kind, data):
+    return Event(index, kind, digests((SHA256,), data), data)
+
+
+SEPARATOR = plain(0, EventType.EV_SEPARATOR, bytes(4))
+VERSION = plain(0, EventType.EV_S_CRTM_VERSION, b"v1")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kinds"),
+    [
+        ((VERSION, SEPARATOR), []),
+        ((SEPARATOR,), []),
+        ((VERSION,), [Kind.MISSING]),
+        ((VERSION, plain(0, EventType.EV_SEPARATOR, b"\1\0\0\0")), [Kind.DIFFERS]),
+    ],
+)
+def test_of_an_unknown_register_what_is_known_has_to_be_there(theirs, kinds):
+    ours = Measurements("tpm", (SHA256,), (SEPARATOR,), frozenset({0}))
+    found = compare(ours, ReadLog("tcg2", theirs, (SHA256,)))
+    assert [each.kind for each in found if each.matters] == kinds
+    assert [each.why for each in found if each.kind is Kind.UNKNOWN] == [
+        f"a part of it is the machine's own: {theirs.count(VERSION)} events of the log"
+    ]
+
+
+def test_one_of_a_kind_that_was_moved_and_changed_is_one_event():
+    kernel, other = (plain(4, EventType.EV_EFI_BOOT_SERVICES_APPLICATION, each) for each in (b"a", b"b"))
+    action = plain(4, EventType.EV_EFI_ACTION, b"Calling")
+    ours = Measurements("tpm", (SHA256,), (action, kernel))
+    found = compare(ours, ReadLog("tcg2", (other, action), (SHA256,)))
+    assert [(each.kind, each.ours, each.theirs) for each in events_of(found)] == [
+        (Kind.ORDER, 1, 0),
+        (Kind.DIFFERS, 1, 0),
+    ]
+
+
+def test_several_of_a_kind_are_not_taken_for_each_other():
+    kind = EventType.EV_EFI_BOOT_SERVICES_APPLICATION
+    action = plain(4, EventType.EV_EFI_ACTION, b"Calling")
+    ours = Measurements("tpm", (SHA256,), (action, plain(4, kind, b"a")))
+    found = compare(ours, ReadLog("tcg2", (plain(4, kind, b"b"), plain(4, kind, b"c"), action), (SHA256,)))
+    assert [each.kind for each in events_of(found)] == [Kind.EXTRA, Kind.EXTRA, Kind.MISSING]

@@ -92,7 +92,7 @@ def test_each_difference_is_a_line(capsys):
 
 
 def test_what_is_not_known_does_not_count(capsys):
-    data = encode([event(b"one"), event(b"other", 0)], BANKS)
+    data = encode([event(b"one"), event(b"own", 0), event(b"zero", 0)], BANKS)
     made = wrap(event(b"one"), event(b"zero", 0), unknown=frozenset({0}))
     assert measurements.show_comparison(made, data, "log") == 0
     assert capsys.readouterr().out.startswith("PCR 0: unknown")
@@ -162,3 +162,11 @@ def test_the_gap(lines, monkeypatch):
     ]
     assert rows[1] == ["random", "bytes", "8", "40", "nothing", "copy,", "parse"]
     assert rows[2] == ["map\\x1b[0m", "0", "1", "nothing", "a,", "b,", "c,", "d", "…"]
+
+
+def test_a_log_is_compared_with_the_set_that_has_its_banks(capsys):
+    sha384 = (Algorithm.SHA384,)
+    log = encode([Event(1, EventType.EV_IPL, digests(sha384, b"x"), b"x")], sha384)
+    one = Measurements("tdx", sha384, (Event(1, EventType.EV_IPL, digests(sha384, b"x"), b"x"),))
+    made = Measured("stub", None, "ab" * 32, "p", (*wrap(event(b"one")).sets, one))
+    assert measurements.show_comparison(made, log, "log") == 0
