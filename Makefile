@@ -46,7 +46,7 @@ SECONDS_EACH ?= 60
 fuzz: $(DEV_STAMP)
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS_EACH) $(FUZZ)
 
-# Times the tool beside QEMU and OVMF; needs qemu-system-x86 and ovmf.
+# Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/levels.py
