@@ -65,6 +65,8 @@ class Event:
     queued: bool = False
     due: int | None = None
     period: int = 0
+    #: For an event of the firmware's own: when it is signalled, and stays so; None where that is never.
+    moment: Callable[[], int | None] | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +94,12 @@ class EventQueue:
             raise EfiError(Status.INVALID_PARAMETER)
         handle = self.new_handle()
         self._events[handle] = Event(handle, kind, tpl, function, context, group)
+        return handle
+
+    def create_for(self, moment: Callable[[], int | None]) -> int:
+        """An event of the firmware's own, which is signalled from a moment on that *moment* tells."""
+        handle = self.create(0, 0, 0, 0, None)
+        self._events[handle].moment = moment
         return handle
 
     def get(self, handle: int) -> Event:
@@ -147,6 +155,9 @@ class EventQueue:
         if event.type & NOTIFY_SIGNAL:
             raise EfiError(Status.INVALID_PARAMETER)
         self._tick()
+        if event.moment is not None:
+            due = event.moment()
+            return due is not None and due <= self.clock.now
         if not event.signalled and event.type & NOTIFY_WAIT:
             self._enqueue(event)
         return self.take(event)
@@ -172,6 +183,8 @@ class EventQueue:
         groups = {each.group for each in telling if each.group is not None}
         dues = [each.due for each in telling if each.due is not None]
         dues += [each.due for each in self._events.values() if each.due is not None and each.group in groups]
+        moments = [each.moment() for each in telling if each.moment is not None]
+        dues += [each for each in moments if each is not None]
         return min(dues, default=None)
 
     def ready(self) -> bool:

@@ -17,6 +17,7 @@ from efi_services.dispatch import Dispatcher, Gate, RunEnds
 from efi_services.events import EventQueue
 from efi_services.handles import HANDLE_BYTES, HandleDatabase
 from efi_services.images import Images
+from efi_services.keyboard import Keyboard
 from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
 from efi_services.pool import Pool
 from efi_services.ports import Access, MemoryFault
@@ -28,6 +29,7 @@ from efi_services.protocols.rng import Rng
 from efi_services.protocols.security import Security
 from efi_services.protocols.security2 import Security2
 from efi_services.protocols.simple_text_input import SimpleTextInput
+from efi_services.protocols.simple_text_input_ex import SimpleTextInputEx
 from efi_services.protocols.simple_text_output import SimpleTextOutput
 from efi_services.protocols.tcg2 import offer_tcg2
 from efi_services.secure_boot.image_policy import ImagePolicy
@@ -399,7 +401,10 @@ class Firmware:
 
     def _offer_protocols(self, entropy: Entropy, initrd: bytes | None) -> None:
         if self.platform.console:
-            self._console_in = self._offer(SimpleTextInput(self))
+            keyboard = Keyboard(self.clock, self.platform.keys)
+            self._console_in = self._offer(SimpleTextInput(self, keyboard))
+            extended = SimpleTextInputEx(self, keyboard)
+            self.install(self._console_in[0], guids.SIMPLE_TEXT_INPUT_EX, self.publish(extended))
             self._console_out = self._offer(SimpleTextOutput(self))
             self.publish_system_table()
         if self.platform.rng:

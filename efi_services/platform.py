@@ -10,6 +10,7 @@ from efi_services.secure_boot.modes import Mode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from efi_services.keyboard import Key
     from efi_services.memory_map import Range
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
@@ -87,6 +88,7 @@ class Platform:
     memory_attribute: bool = True
     boot_hart_protocol: bool = True
     console: bool = True
+    keys: tuple[Key, ...] = ()
     direct_boot: bool = False
     tpm: Measuring | None = None
     cc: Measuring | None = None

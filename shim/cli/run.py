@@ -43,6 +43,10 @@ def run(
             metavar="FILE|FOLDER", help="Attach a disk: an image, or a folder as the files on one. Read only."
         ),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Press these keys: text, and <enter>, <down>, <esc>, <wait 2>…"),
+    ] = None,
     dump_ram: Annotated[bool, typer.Option("--dump-ram", help="Keep RAM as it is at the end.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/<payload>-<n>.")] = None,
     keep_accesses: Annotated[
@@ -82,6 +86,11 @@ def run(
     machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value if program else "", "q35"))
     if size is not None:
         machine = machine.with_memory(size)
+    if keys is not None:
+        try:
+            machine = machine.with_keys(keys)
+        except ValueError as error:
+            raise UsageError(f"--keys: {error}") from None
     machine = machine.with_disks([*machine.disk, *map(settings_of, disk or [])])
     data = read_initrd(initrd) if initrd is not None else None
     boot = None

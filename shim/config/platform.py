@@ -21,7 +21,9 @@ from pydantic import (
 
 from shim.config import ready, secure_boot
 from shim.config.device_tree import Node
+from shim.config.disks import MAX_DISKS, BootEntry, DiskSettings
 from shim.config.firmware_log import events_of
+from shim.config.keys import KeyScript, parse_keys
 from shim.config.measuring import ConfidentialComputing, Tpm
 from shim.config.secure_boot import SecureBoot
 from shim.config.values import Model, Moment, Size
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 MAX_MEMORY = 512 << 30
 MIN_MEMORY = 16 << 20
 MAX_BLOB = 64 << 20
-MAX_DISKS = 16
+
 
 #: The CPU models of each machine, the one that is meant where none is named first.
 CPU_MODELS = {
@@ -84,7 +86,7 @@ class FirmwareSettings(Model):
 
     *start_time* is what GetTime says at power-on. With *direct_boot* the payload is loaded and measured as OVMF does it
     with what QEMU's -kernel names: before boot variables and separators. Without it, it is what a boot option names.
-    *boot_hart_protocol* counts on riscv64 only.
+    *boot_hart_protocol* counts on riscv64 only. *keys* are pressed on the console's keyboard, one after the other.
     """
 
     vendor: str = Field(default="efi-shim", max_length=200)
@@ -93,6 +95,7 @@ class FirmwareSettings(Model):
     stack: Size = 256 << 10
     heap: Annotated[Size, Field(ge=0)] = 0
     console: bool = True
+    keys: KeyScript = ""
     direct_boot: bool = False
     rng: bool = True
     memory_attribute: bool = True
@@ -148,46 +151,6 @@ class TableSettings(Blob):
 
     vendor: UUID
     type: str = "ACPIReclaimMemory"
-
-
-class DiskSettings(Model):
-    """A disk of the guest, which is read only: an *image* file of a whole disk, or a *folder*, as the files on one.
-
-    The platform of a run has *kind* and *sha256* in their place, which say what was there.
-    """
-
-    image: str | None = None
-    folder: str | None = None
-    kind: Literal["image", "folder"] | None = None
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        known = self.kind is not None and self.sha256 is not None
-        if (self.image is not None) + (self.folder is not None) + known != 1 or (self.kind is None) != (
-            self.sha256 is None
-        ):
-            raise ValueError("give either image or folder")
-        return self
-
-    @property
-    def path(self) -> Path | None:
-        """Where it is on the host, where that is known."""
-        where = self.image or self.folder
-        return None if where is None else Path(where)
-
-
-class BootEntry(Model):
-    """A boot option: *path* is that of a file on the first file system of disk *disk*.
-
-    *options* are the image's load options. Its number is its place in the list.
-    """
-
-    description: str = Field(min_length=1, max_length=200, pattern="^[^\\x00]*$")
-    path: str = Field(min_length=1, max_length=260, pattern="^[^\\x00]*$")
-    disk: int = Field(default=0, ge=0, lt=MAX_DISKS)
-    options: str | None = Field(default=None, max_length=32767)
-    active: bool = True
 
 
 class Platform(Model):
@@ -261,6 +224,11 @@ class Platform(Model):
     def with_memory(self, size: int) -> Platform:
         """The same machine with another amount of RAM."""
         return self.model_copy(update={"memory": self.memory.model_copy(update={"size": size})})
+
+    def with_keys(self, keys: str) -> Platform:
+        """The same machine with other keys pressed on it; raises ValueError."""
+        parse_keys(keys)
+        return self.model_copy(update={"firmware": self.firmware.model_copy(update={"keys": keys})})
 
     def with_disks(self, disks: Iterable[DiskSettings]) -> Platform:
         """The same machine with other disks; raises UsageError for too many."""

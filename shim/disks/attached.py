@@ -15,7 +15,7 @@ from efi_services.load_option import ACTIVE, LoadOption
 from efi_services.ports import Disk
 from efi_services.status import EfiError
 from efi_services.variables import BOOTSERVICE_ACCESS, NON_VOLATILE, RUNTIME_ACCESS, Variable
-from shim.config.platform import DiskSettings
+from shim.config.disks import DiskSettings
 from shim.disks.folder import open_folder
 from shim.disks.image import DiskImage
 from shim.disks.virtual import VirtualDisk
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from shim.config.platform import BootEntry, Platform
+    from shim.config.disks import BootEntry
+    from shim.config.platform import Platform
 
 
 class Attached:

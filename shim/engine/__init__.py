@@ -192,6 +192,17 @@ class Engine:
         """Call the native function at address *callback* in place of an instruction."""
         self._hook_native(unicorn.UC_HOOK_INSN, callback, data, ctypes.c_int(instruction))
 
+    def hook_port_reads(self, callback: Callable[[int, int], int]) -> None:
+        """Answer reads of x86 ports: *callback* gets the port and how many bytes are read."""
+        self._uc.hook_add(
+            unicorn.UC_HOOK_INSN,
+            lambda _uc, port, size, _data: callback(port, size),
+            None,
+            1,
+            0,
+            unicorn.x86_const.UC_X86_INS_IN,
+        )
+
     def hook_code(self, start: int, end: int, callback: Callable[[int], None]) -> None:
         """Call *callback* with the address before each instruction in [start, end)."""
         self._uc.hook_add(

@@ -66,10 +66,15 @@ class X86:
         engine.write(x86.UC_X86_REG_IDTR, (0, descriptor_tables + _IDT_OFFSET, _IDT_BYTES - 1, 0))
 
     def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
-        """RDTSC and RDTSCP."""
+        """RDTSC and RDTSCP; and the timers behind ports, which aren't there.
+
+        Nothing is behind any port, so all read as ones, as those of a real bus do. GRUB asks the interval timer whether
+        it is there, and would wait for one that reads as zeroes for ever.
+        """
         monitor.rax, monitor.rcx, monitor.rdx = (self.registers[each] for each in self.counter)
         engine.hook_native_instruction(x86.UC_X86_INS_RDTSC, monitor.rdtsc_callback, monitor.state)
         engine.hook_native_instruction(x86.UC_X86_INS_RDTSCP, monitor.rdtscp_callback, monitor.state)
+        engine.hook_port_reads(lambda _port, size: (1 << 8 * size) - 1)
 
     def mask_interrupts(self, engine: Engine) -> None:
         """Clear the interrupt flag."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payloads import Payload
-    from shim.config.platform import DiskSettings
+    from shim.config.disks import DiskSettings
     from shim.config.run import RunReport
     from shim.trace.folder import RunFolder
 

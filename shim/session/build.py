@@ -15,6 +15,7 @@ from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event
 from efi_services.tcg.registers import MR_NAMES
 from efi_services.variables import BOOTSERVICE_ACCESS, KEY_ATTRIBUTES, RUNTIME_ACCESS, Variable, secure_boot_set
+from shim.config.keys import parse_keys
 from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
 from shim.machine.architectures import architecture_of
@@ -82,6 +83,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         memory_attribute=settings.memory_attribute,
         boot_hart_protocol=settings.boot_hart_protocol,
         console=settings.console,
+        keys=parse_keys(settings.keys),
         direct_boot=settings.direct_boot,
         tpm=_tpm(platform),
         cc=_cc(platform),

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from shim.trace.tables import Table
 
 
+#: Inputs of which a run tells; a guest can read without end.
+MOST_INPUTS = 20_000
+
+
 @dataclass(slots=True)
 class Noted:
     """A kind of finding: its first case, and how many there were."""
@@ -136,6 +140,9 @@ class Watcher:
     def provided(self, name: str, address: int, data: bytes) -> None:
         """The guest got something from outside."""
         self.regions.named(address, name)
+        if len(self.inputs) >= MOST_INPUTS:
+            self.finding("inputs-left-out", f"{name}: there are {MOST_INPUTS} before it")
+            return
         self.inputs.append(piece(name, data, address, self._call()))
 
     def measured(self, extension: Extension) -> None:

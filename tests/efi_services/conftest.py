@@ -68,6 +68,9 @@ SYSTEM_TABLE = {
 }  # fmt: skip
 PROTOCOLS = {
     "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": ("Reset", "ReadKeyStroke", "WaitForKey"),
+    "EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL": (
+        "Reset", "ReadKeyStrokeEx", "WaitForKeyEx", "SetState", "RegisterKeyNotify", "UnregisterKeyNotify",
+    ),
     "EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL": (
         "Reset", "OutputString", "TestString", "QueryMode", "SetMode", "SetAttribute", "ClearScreen",
         "SetCursorPosition", "EnableCursor", "Mode",

@@ -25,6 +25,7 @@ GUIDS = {
     "EFI_SECURITY2_ARCH_PROTOCOL": "94ab2f58-1438-4ef1-9152-18941a3a0e68",
     "EFI_TCG2_PROTOCOL": "607f766c-7455-42be-930b-e4d76db2720f",
     "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": "964e5b22-6459-11d2-8e39-00a0c969723b",
+    "EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL": "dd9e7534-7762-4698-8c14-f58517a625aa",
     "EFI_BLOCK_IO_PROTOCOL": "964e5b21-6459-11d2-8e39-00a0c969723b",
     "EFI_DISK_IO_PROTOCOL": "ce345171-ba0b-11d2-8e4f-00a0c969723b",
     # Never on a handle.
@@ -54,7 +55,8 @@ ARGUMENTS = {
     "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2, "OpenVolume": 1, "Open": 4,
     "Close": 0, "Delete": 0, "Read": 2, "Write": 2, "GetPosition": 1, "SetPosition": 1, "SetInfo": 3, "Flush": 0,
     "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
-    "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1, "EFI_FILE_PROTOCOL.GetInfo": 3,
+    "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
+    "EFI_FILE_PROTOCOL.GetInfo": 3,
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shim.config.platform import DiskSettings, Platform
+from shim.config.disks import DiskSettings
+from shim.config.platform import Platform
 from shim.disks.attached import Attached, settings_of
 from shim.errors import UsageError
 
