@@ -48,6 +48,16 @@ _COMPRESSIONS = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x7fELF", "none"),
 )
+#: How Makefile.zboot names what it compresses with, and as what `_COMPRESSIONS` knows the result.
+_ZBOOT_COMPRESSIONS = {
+    "gzip": "gzip",
+    "lzma": "lzma",
+    "lzo": "lzo",
+    "xzkern": "xz",
+    "lz4": "lz4",
+    "zstd22": "zstd",
+    "zstd": "zstd",
+}
 _PAGE_SIZES = {1: "4 KiB pages", 2: "16 KiB pages", 3: "64 KiB pages"}
 _BANNER = re.compile(rb"Linux version (\d[!-~]{0,99}) ")
 _MIN_BZIMAGE_PROTOCOL = 0x020B  # the first with the EFI hand-over entry; the EFI stub itself is of the same age
@@ -67,7 +77,7 @@ def recognise(data: bytes, image: PeImage) -> tuple[Kind, LinuxHeader, str | Non
         NotRunnable: the kernel's header contradicts the file.
     """
     if data[4:8] == b"zimg":
-        return Kind.LINUX_ZBOOT, _zboot(data), None
+        return Kind.LINUX_ZBOOT, _zboot(data, image), None
     match image.machine:
         case Machine.X86_64 | Machine.I386 if data[0x202:0x206] == b"HdrS":
             bzimage = _bzimage(data)
@@ -165,13 +175,22 @@ def _riscv_jump(data: bytes, at: int) -> int | None:
     return None
 
 
-def _zboot(data: bytes) -> ZbootHeader:
+def _zboot(data: bytes, image: PeImage) -> ZbootHeader:
+    """Read the zboot header; the kernel's own loader unpacks by what it was built with, others by this header."""
     if len(data) < 0x40:
         raise NotRunnable("the kernel is truncated: it ends within its zboot header")
     offset, size = struct.unpack_from("<II", data, 8)
     if offset + size > len(data):
         raise NotRunnable("the kernel's compressed payload lies outside the file")
+    if not any(each.raw_offset <= offset < offset + size <= each.raw_offset + each.raw_size for each in image.sections):
+        raise NotRunnable("the kernel's compressed payload is empty, or lies in no section")
     name = data[0x18:0x38].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
+    expected = _ZBOOT_COMPRESSIONS.get(name)
+    if expected is None:
+        raise NotRunnable(f"the kernel's zboot header names no known compression ({name[:16]!r})")
+    found = _compression(data[offset : offset + min(8, size)])
+    if found != expected:
+        raise NotRunnable(f"the kernel's zboot header says {name}, its payload begins as {found or 'nothing known'}")
     return ZbootHeader(offset, size, name)
 
 

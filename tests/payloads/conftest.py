@@ -155,9 +155,10 @@ def riscv_image(jump: bytes = struct.pack("<I", 0x0FE0_106F)) -> Pe:
     )
 
 
-def zboot_image(machine: int = 0x6264) -> Pe:
-    header = b"MZ\0\0zimg" + struct.pack("<II", HEADERS, 0x200) + bytes(8) + b"zstd\0"
-    return Pe(machine=machine, header_patches={0: header})
+def zboot_image(machine: int = 0x6264, name: bytes = b"zstd", begins: bytes = b"\x28\xb5\x2f\xfd") -> Pe:
+    header = b"MZ\0\0zimg" + struct.pack("<II", HEADERS, 0x200) + bytes(8) + name.ljust(0x20, b"\0")
+    parts = [Part(b".text", begins.ljust(0x200, b"\0")), Part(b".data", flags=READ_WRITE)]
+    return Pe(machine=machine, parts=parts, header_patches={0: header})
 
 
 def zimage() -> Pe:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payloads import Kind, NotRunnable, identify
+from payloads.describe import describe
 
 
 def test_bzimage(build):
@@ -147,10 +148,55 @@ def test_zboot(build, machine):
     assert payload.declared_kernel_entry is None
 
 
-def test_zboot_payload_outside_the_file(build):
+#: What each compression's own tool puts at the start, by the name that a zboot header has for it.
+ZBOOT = {
+    b"gzip": b"\x1f\x8b\x08", b"lzma": b"\x5d\0\0", b"lzo": b"\x89LZO\0", b"xzkern": b"\xfd7zXZ\0",
+    b"lz4": b"\x02!L\x18", b"zstd22": b"\x28\xb5\x2f\xfd", b"zstd": b"\x28\xb5\x2f\xfd",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ZBOOT)
+def test_every_compression_of_zboot(build, name):
+    payload = identify(build.zboot_image(0xAA64, name, ZBOOT[name]).build(), "k")
+    assert payload.kind is Kind.LINUX_ZBOOT
+    assert payload.linux.compression == name.decode()
+    described = describe(payload)["linux"]
+    assert described == {"payload_offset": "0x400", "payload_size": 0x200, "compression": name.decode()}
+
+
+@pytest.mark.parametrize("name", [b"", b"none", b"xz", b"gzip2", b"\xff" * 32, b"\x1b[31m\n"])
+def test_a_compression_that_zboot_does_not_know(build, name):
+    with pytest.raises(NotRunnable, match="names no known compression") as refused:
+        identify(build.zboot_image(name=name).build(), "k")
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", [b"gzip", b"lzma", b"lzo", b"xzkern", b"lz4"])
+def test_zboot_that_lies_about_its_compression(build, name):
+    with pytest.raises(NotRunnable, match=f"says {name.decode()}, its payload begins as zstd"):
+        identify(build.zboot_image(name=name).build(), "k")
+    with pytest.raises(NotRunnable, match=f"says {name.decode()}, its payload begins as nothing known"):
+        identify(build.zboot_image(name=name, begins=b"").build(), "k")
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "why"),
+    [
+        (0x400, 0xFFFF_FFFF, "outside the file"),
+        (0xFFFF_FFFF, 0x200, "outside the file"),
+        (0x7FFF_FFFF, 0x8000_0001, "outside the file"),
+        (0x400, 0, "is empty, or lies in no section"),
+        (0, 0x10, "is empty, or lies in no section"),
+        (0x3FF, 0x201, "is empty, or lies in no section"),
+        (0x400, 0x201, "is empty, or lies in no section"),
+        (0x401, 0x1FF, "begins as nothing known"),
+        (0x400, 3, "begins as nothing known"),
+    ],
+)
+def test_zboot_that_lies_about_its_payload(build, offset, size, why):
     pe = build.zboot_image()
-    pe.header_patches[12] = b"\xff\xff\xff\xff"
-    with pytest.raises(NotRunnable, match="outside the file"):
+    pe.header_patches[8] = struct.pack("<II", offset, size)
+    with pytest.raises(NotRunnable, match=why):
         identify(pe.build(), "k")
 
 
