@@ -18,7 +18,7 @@ from payloads.errors import NotRunnable
 from payloads.model import MAX_FILE_BYTES, Machine, PeImage, Relocation, RelocationKind, Section
 
 MAX_IMAGE_BYTES = 1 << 30
-MAX_SECTIONS = 96
+MAX_SECTIONS = 2048  # pefile reads no more; an image with a device tree for each board has hundreds
 MAX_RELOCATION_BYTES = 1 << 20
 
 _PE32, _PE32_PLUS = 0x10B, 0x20B
