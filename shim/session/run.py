@@ -260,7 +260,10 @@ class Session:
         ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in (*images, *by_guests))]
         files = [(each.base, each.file) for each in (*images, *by_guests) if each.file is not None]
         entries = [base + file.kernel_entry for base, file in files if file.kernel_entry is not None]
-        self._machine.arm(ranges, entries)
+        try:
+            self._machine.arm(ranges, entries)
+        except ValueError:
+            raise RunEnds("fault", None, "more images are running than can be told from a kernel") from None
 
     def _poll(self) -> str | None:
         seconds = time.monotonic() - self._began

@@ -26,6 +26,17 @@ FAULTS = {
 BUILT = [(each.stem, machine) for each in build.PROGRAMS if each.kept for machine in each.machines]
 
 
+def test_more_images_than_can_be_watched_end_the_run_in_a_line(command, monkeypatch):
+    def full(*_):
+        raise ValueError("too many ranges or entries")
+
+    monkeypatch.setattr("shim.session.run.Machine.arm", full)
+    done = command("run", "program:handoff_like", "--json", "--out", "run", "--trace", "calls")
+    outcome = json.loads(done.out)["outcome"]
+    assert (done.code, outcome["kind"]) == (4, "fault")
+    assert outcome["detail"] == "more images are running than can be told from a kernel"
+
+
 @pytest.mark.parametrize(("name", "machine"), BUILT)
 def test_program_ends_as_it_should(name, machine, command):
     wanted = EXPECTED[name]
