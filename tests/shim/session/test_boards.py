@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import pytest
+import tomli_w
 
 from boards import chid, device_tree, hwids, smbios
 from payloads import catalogue
@@ -25,8 +27,11 @@ def run(kernel, command, tmp_path):
     def run_it(stub, sections, table):
         (tmp_path / "image.efi").write_bytes(extend(kernel(stub).data, sections))
         (tmp_path / "smbios.bin").write_bytes(table)
-        machine = load_platform("virt-arm64").toml + '\n[smbios]\nfile = "smbios.bin"\n'
-        (tmp_path / "machine.toml").write_text(machine)
+        machine = tomllib.loads(load_platform("virt-arm64").toml)
+        # A stub chooses only where the firmware has no tree.
+        machine.pop("device_tree", None)
+        machine["smbios"] = {"file": "smbios.bin"}
+        (tmp_path / "machine.toml").write_text(tomli_w.dumps(machine))
         given = ("--platform", "machine.toml", "--trace", "calls", "--json", "--dump-ram", "--out", "run")
         done = command("run", "image.efi", *given)
         assert done.code == 0, done.out
