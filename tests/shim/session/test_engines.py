@@ -78,16 +78,16 @@ def test_the_whole_stub_of_a_kernel(kernel, tmp_path):
 @pytest.mark.kernel
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "trixie-backports"])
 def test_the_whole_stub_of_an_arm64_kernel(suite, kernel, tmp_path):
-    """Some 23,000 accesses."""
+    """Some 31,000 accesses, a third of them of the device tree."""
     name = f"debian:{suite}/cloud-arm64"
     kernel(name)
-    assert 20_000 < compare(tmp_path, name, "--cmdline", "quiet") < 30_000
+    assert 20_000 < compare(tmp_path, name, "--cmdline", "quiet") < 40_000
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
 def test_the_whole_stub_of_a_riscv64_kernel(suite, kernel, tmp_path):
-    """Some 58,000 accesses."""
+    """Some 80,000 accesses."""
     name = f"debian:{suite}/riscv64"
     kernel(name)
     assert 40_000 < compare(tmp_path, name, "--cmdline", "quiet") < 120_000
