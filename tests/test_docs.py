@@ -1,11 +1,14 @@
 """The documentation agrees with the code, and with itself. Building it is left to ``make docs``."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from shim.trace.findings import KINDS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -50,6 +53,30 @@ def test_every_verb_and_option_is_in_the_reference(facts):
         for option in command.params:
             if option.param_type_name == "option" and not option.hidden:
                 assert f"| `{option.opts[0]}` | {option.help}" in text
+
+
+def kinds_of_findings():
+    """What the code passes to a function called finding, and the kinds that accesses have."""
+    for path in (each for package in ("shim", "efi_services") for each in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1].lstrip("_") == "finding":
+                kind = node.args[0]
+                if isinstance(kind, ast.Constant):
+                    yield kind.value
+                else:
+                    # It only hands on what it was given.
+                    assert ast.unparse(kind) == "kind", f"{path}: which kinds are found here?"
+    yield from KINDS
+
+
+def test_every_kind_of_finding_is_explained():
+    text = (DOCS / "findings.md").read_text("utf-8")
+    kinds = set(kinds_of_findings())
+    assert {"fault", "measurement-failed", "read-of-unwritten"} <= kinds
+    explained = set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) | headings(text)
+    assert kinds <= explained, f"not explained: {kinds - explained}"
+    rows = set(re.findall(r"^\| `([a-z-]+)` \|", text.split("## About accesses")[0], re.MULTILINE))
+    assert rows <= kinds, f"nothing makes these: {rows - kinds}"
 
 
 def test_every_fragment_is_shown_and_every_shown_one_is_made(facts):
