@@ -36,6 +36,11 @@ class Consumed:
     bytes_read: int | None
     readers: tuple[str, ...] = ()
 
+    @property
+    def taken(self) -> bool:
+        """Whether the stub asked for it, or read what was there from the start; it may have handed it on unread."""
+        return self.piece.call is not None or self.bytes_read != 0
+
 
 def consumed(run: RunFolder) -> list[Consumed]:
     """The inputs of a run in the order in which the stub got them."""

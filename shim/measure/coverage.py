@@ -13,13 +13,12 @@ from shim.measure.consumed import Consumed, consumed
 from shim.trace.inputs import find_payload
 
 if TYPE_CHECKING:
+    from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
     from shim.measure.model import Measured, Measurements
     from shim.trace.folder import RunFolder
 
 
-#: Inputs that others stand for: load options for the command line.
-_SAME = {"command line"}
 _VARIABLES = {EventType.EV_EFI_VARIABLE_DRIVER_CONFIG, EventType.EV_EFI_VARIABLE_BOOT}
 
 
@@ -36,14 +35,22 @@ class Covered:
 
 def coverage(run: RunFolder, measured: Measured) -> list[Covered]:
     """Every input that the stub consumed, or was given where the run wasn't traced, with what covers it."""
-    found = [*(Consumed(each, None) for each in _payload(run)), *consumed(run)]
+    inputs = consumed(run)
+    got = [each.piece.digests for each in inputs if each.piece.address]
+    inputs = [each for each in inputs if each.piece.address or not _stands_for(each, got)]
+    found = [*(Consumed(each, None) for each in _payload(run)), *inputs]
     return [
         Covered(
             each, tuple(name for one in measured.sets for name in _covering(each, one)) if each.piece.digests else None
         )
         for each in found
-        if each.bytes_read != 0 and each.piece.name not in _SAME
+        if each.taken
     ]
+
+
+def _stands_for(file: Consumed, got: list[dict[Algorithm, bytes]]) -> bool:
+    """Whether what the stub got in memory is there instead: load options for the command line, a copy for the rest."""
+    return file.piece.name == "command line" or file.piece.digests in got
 
 
 def _payload(run: RunFolder) -> list[Piece]:

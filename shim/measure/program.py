@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from efi_services.guids import IMAGE_SECURITY_DATABASE
 from efi_services.tcg.events import variable_data
-from payloads import NotRunnable
+from payloads import NotRunnable, uki
 from payloads.model import Kind
 from payloads.pe import section_bytes
 from payloads.signatures import signer_certificates
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
     from payloads import Payload
 
-#: In the order in which systemd-stub measures them; .pcrsig is about the measurements, so it is none of them.
-_SECTIONS = (
-    ".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey", ".profile",
-    ".dtbauto", ".hwids",
-)  # fmt: skip
+#: It is about the measurements, so it is none of them.
+_SIGNATURES = ".pcrsig"
 #: SignatureOwner: who put a certificate into db. From the file alone nobody can tell.
 _NO_OWNER = bytes(16)
 
@@ -44,11 +41,14 @@ def authorities(payload: Payload) -> list[bytes]:
 
 
 def sections(payload: Payload) -> Iterator[tuple[str, bytes]]:
-    """Name and contents of each section that systemd-stub measures; raises UsageError for any other image."""
+    """Name and contents of the sections that systemd-stub measures of the first profile, in its order.
+
+    Raises:
+        UsageError: it is no unified kernel image.
+    """
     if payload.kind is not Kind.UKI:
         raise UsageError(f"{payload.name} is no unified kernel image: it has no sections to measure one by one")
-    for name in _SECTIONS:
-        section = payload.image.section(name)
-        if section is not None:
+    for section in uki.profiles(payload.data, payload.image)[0].sections:
+        if section.name != _SIGNATURES:
             # All that lies in memory counts, and what the file does not hold is zero there.
-            yield name, section_bytes(payload.data, section).ljust(section.virtual_size, b"\0")
+            yield section.name, section_bytes(payload.data, section).ljust(section.virtual_size, b"\0")

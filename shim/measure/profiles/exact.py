@@ -16,7 +16,6 @@ from shim.measure.model import Measured, Measurements
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shim.measure.consumed import Consumed
     from shim.trace.folder import RunFolder
 
 #: Those that anybody may extend, and that no dynamic launch resets.
@@ -30,17 +29,13 @@ def build(run: RunFolder, given: Mapping[str, str]) -> Measured:
     events = tuple(
         Event(index or 0, EventType.EV_IPL, each.piece.digests, each.piece.name.encode("utf-8", "replace"))
         for each in consumed(run)
-        if _taken(each)
+        # Files have no address: what a stub gets of them lies in memory, as load options or from a protocol.
+        if each.piece.address and each.taken
     )
     kind = "exact" if index is None else "tpm"
     payload = run.report.payload
     measurements = Measurements(kind, tuple(Algorithm), events)
     return Measured(payload.name, payload.version, payload.sha256, "exact", (measurements,))
-
-
-def _taken(each: Consumed) -> bool:
-    # Files have no address: what a stub gets of them lies in memory, as load options or from a protocol.
-    return each.piece.address != 0 and (each.piece.call is not None or each.bytes_read != 0)
 
 
 def _pcr(text: str) -> int:

@@ -66,6 +66,12 @@ def test_what_was_not_read_is_no_input(covered):
     assert covered(inputs) == {"b": (), "c": ()}
 
 
+def test_what_was_asked_for_and_handed_on_unread_is_an_input(covered):
+    asked = Consumed(piece("random bytes", b"seed", 0x2000, 32), 0)
+    lay_there = Consumed(piece("table", b"t", 0x3000), 0)
+    assert covered([asked, lay_there]) == {"random bytes": ()}
+
+
 def test_a_variable_is_covered_along_with_its_name(covered):
     event = Event(7, EventType.EV_EFI_VARIABLE_DRIVER_CONFIG, digests((SHA256,), SECURE_BOOT), SECURE_BOOT)
     inputs = [piece("variable SecureBoot", b"\0"), piece("variable SetupMode", b"\0"), piece("SecureBoot", b"\0")]
@@ -125,3 +131,11 @@ def test_the_payload_is_looked_up_when_it_is_asked_for(run, wrap):
 def test_of_a_payload_that_is_not_at_hand_nothing_is_told(run, wrap):
     first = coverage(run(name="program:hello", size=77), wrap())[0]
     assert (first.consumed.piece.name, first.consumed.piece.size, first.by) == ("payload image", 77, None)
+
+
+def test_a_file_that_the_stub_got_is_one_input(run, wrap):
+    folder = run(name="program:nothing")
+    files = [piece("command line", b"quiet"), piece("initrd", b"cpio"), piece("initrd", b"cpio", 0x1000, 21)]
+    pieces.save(folder.path / pieces.INPUTS, files)
+    found = coverage(folder, wrap())
+    assert [(each.consumed.piece.name, each.consumed.piece.address) for each in found[1:]] == [("initrd", 0x1000)]
