@@ -65,8 +65,7 @@ class _Program(TypedDict):
     description: str
     package: str
     path: str
-    suites: list[str]
-    architectures: list[str]
+    architectures: dict[str, list[str]]
 
 
 class _Catalogue(TypedDict):
@@ -105,8 +104,8 @@ def entries() -> tuple[Entry, ...]:
             kernel=False,
         )
         for name, each in catalogue["programs"].items()
-        for suite in each["suites"]
-        for architecture in each["architectures"]
+        for suite, architectures in each["architectures"].items()
+        for architecture in architectures
     )
     return (*kernels, *others)
 

@@ -16,7 +16,13 @@ from ukis import as_kernel, extend, pcr11
 
 AMD64 = [f"debian:{suite}/systemd-stub-amd64" for suite in ("bookworm", "trixie", "sid")]
 ARM64 = [each.replace("amd64", "arm64") for each in AMD64]
-MACHINES = {**dict.fromkeys(AMD64, "x86_64"), **dict.fromkeys(ARM64, "aarch64")}
+RISCV64 = [each.replace("amd64", "riscv64") for each in AMD64[1:]]
+MACHINES = dict.fromkeys(AMD64, "x86_64") | dict.fromkeys(ARM64, "aarch64") | dict.fromkeys(RISCV64, "riscv64")
+INNER = {
+    "x86_64": "debian:bookworm/cloud-amd64",
+    "aarch64": "debian:bookworm/cloud-arm64",
+    "riscv64": "debian:trixie/riscv64",
+}
 #: Debian 12's stub neither knows these sections nor profiles.
 NEW = (".uname", ".sbat", ".profile")
 OS_RELEASE = b'ID=debian\nPRETTY_NAME="Debian"\n'
@@ -29,7 +35,7 @@ def platform(tmp_path):
     """The file of a platform with a TPM that has the banks SHA-256 and SHA-384."""
 
     def write(machine, extra=""):
-        text = load_platform({"x86_64": "q35", "aarch64": "virt-arm64"}[machine]).toml
+        text = load_platform({"x86_64": "q35", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}[machine]).toml
         path = tmp_path / "platform.toml"
         path.write_text(f'{text}\n{extra}\n[tpm]\nbanks = ["sha256", "sha384"]\n')
         return path
@@ -151,11 +157,10 @@ def test_an_initrd_besides(stub, code, run, tmp_path):
     assert report["outcome"]["status"] == ("EFI_ALREADY_STARTED" if code else None)
 
 
-@pytest.mark.parametrize("stub", [AMD64[1], AMD64[2], ARM64[2]])
+@pytest.mark.parametrize("stub", [AMD64[1], AMD64[2], ARM64[2], RISCV64[1]])
 def test_a_real_kernel_inside_reaches_its_entry(stub, kernel, run, tmp_path):
-    """The last stub places the kernel itself; on AArch64 that has no headers in memory then, and may start in place."""
-    machine = MACHINES[stub]
-    inner = kernel("debian:bookworm/cloud-amd64" if machine == "x86_64" else "debian:bookworm/cloud-arm64")
+    """The last stub places the kernel itself; which has no headers in memory then."""
+    inner = kernel(INNER[MACHINES[stub]])
     sections = [(".linux", inner.data), (".cmdline", b"console=ttyS0 quiet"), (".initrd", b"i" * 5000)]
     code, report, registers = run(stub, sections)
     assert code == 0
