@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: End of the entire device path.
 END = bytes((0x7F, 0xFF, 4, 0))
+#: End of one of several paths that stand behind each other.
+INSTANCE_END = bytes((0x7F, 0x01, 4, 0))
 
 
 def pci(root: int, device: int, function: int) -> bytes:
@@ -74,6 +76,11 @@ def nodes(path: bytes) -> Iterator[bytes]:
             return
         yield path[at : at + length]
         at += length
+
+
+def first_instance(path: bytes) -> bytes:
+    """The first of the paths that stand behind each other in *path*, with an end node of its own."""
+    return b"".join(nodes(path)) + END
 
 
 def length_of_match(prefix: bytes, path: bytes) -> int | None:

@@ -150,7 +150,7 @@ class Dispatcher:
             if gate.ends_with_boot_services and firmware.boot_services_exited:
                 firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {call.caller:#x}")
                 # Nothing is read through the pointers of a call that nobody serves.
-                raw = self._convention.values(entry, self._widths(service))[service.protocol is not None :]
+                raw = self._convention.values(entry, self._widths(service))[service.has_this :]
                 named = zip(service.parameters, raw, strict=True)
                 call.arguments.update((parameter.name, f"{each:#x}") for parameter, each in named)
                 raise EfiError(Status.UNSUPPORTED)
@@ -158,7 +158,9 @@ class Dispatcher:
                 raise Unimplemented
             raw = self._arguments(entry, service)
             receiver: Any = firmware
-            if service.protocol is not None:
+            if service.protocol is not None and not service.has_this:
+                receiver = firmware.only_instance(service.protocol)
+            elif service.protocol is not None:
                 receiver, raw = firmware.interfaces.get(raw[0]), raw[1:]
                 if type(receiver) is not firmware.protocol_classes.get(service.protocol):
                     raise EfiError(Status.INVALID_PARAMETER)
@@ -168,7 +170,8 @@ class Dispatcher:
                 call.arguments[parameter.name] = parameter.show(value)
             result = service.function(receiver, *values)
         except EfiError as refusal:
-            result = refusal.status
+            # A protocol's function that gives a pointer says by NULL that it can't.
+            result = 0 if service.protocol is not None and service.returns == "value" else refusal.status
             call.implemented = not isinstance(refusal, Unimplemented)
             values += [None] * (len(service.parameters) - len(values))
         except ImageExits as leaving:
@@ -211,7 +214,7 @@ class Dispatcher:
     def _widths(self, service: Service) -> list[int]:
         """Bytes of each argument, `This` included for a method."""
         abi = self._firmware.abi
-        this = [abi.pointer_bytes] if service.protocol is not None else []
+        this = [abi.pointer_bytes] if service.has_this else []
         return this + [each.width(abi) for each in service.parameters]
 
     def _advance(self, frame: _Frame, returned: int | None) -> None:

@@ -22,6 +22,9 @@ from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, O
 from efi_services.pool import Pool
 from efi_services.ports import Access, MemoryFault
 from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
+from efi_services.protocols.device_path_from_text import DevicePathFromText
+from efi_services.protocols.device_path_to_text import DevicePathToText
+from efi_services.protocols.device_path_utilities import DevicePathUtilities
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.riscv_boot import RiscvBoot
@@ -204,6 +207,10 @@ class Firmware:
         address = self.store(data.ljust(room, b"\0"), MemoryType.BootServicesData, name or declared.name)
         self.interfaces[address] = instance
         return address
+
+    def only_instance(self, protocol: str) -> Any:
+        """The one interface there is of a protocol whose functions don't say which."""
+        return next(each for each in self.interfaces.values() if each.protocol.name == protocol)
 
     def withdraw(self, address: int) -> None:
         """Take a published interface back; what the guest has freed already, against all rules, stays free."""
@@ -411,6 +418,8 @@ class Firmware:
             self._offer(Rng(entropy, partial(self.observer.provided, "random bytes")))
         if self.platform.memory_attribute:
             self._offer(MemoryAttribute(self.mmu))
+        for each in (DevicePathUtilities, DevicePathToText, DevicePathFromText):
+            self._offer(each(self))
         self._offer(Security())
         self.security2 = self._offer(Security2(self.image_policy))[1]
         if self.platform.boot_hart_protocol and self.abi.name == "riscv64":

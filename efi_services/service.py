@@ -135,6 +135,8 @@ class Service:
     doc: str = ""
     protocol: str | None = None
     guid: Guid | None = None
+    #: Its first argument is the interface that it was found in; a few of the specification's functions have none.
+    has_this: bool = False
 
     @property
     def implemented(self) -> bool:
@@ -161,8 +163,19 @@ def service(name: str, spec: str) -> Callable[[F], F]:
     return declare
 
 
-#: Declare a protocol's method; `protocol` completes it.
-method = service
+def method(name: str, spec: str) -> Callable[[F], F]:
+    """Declare a protocol's method, whose first argument is `This`; `protocol` completes it."""
+    declare = service(name, spec)
+
+    def with_this(function: F) -> F:
+        declare(function).service.has_this = True  # type: ignore[attr-defined]
+        return function
+
+    return with_this
+
+
+#: Declare a function of a protocol that doesn't get `This`.
+function = service
 
 
 def unsupported(name: str, spec: str) -> Service:

@@ -34,6 +34,14 @@ COVERED = {
     "efi_services/image_source.py": ("tests/efi_services/test_disks.py", "LoadImage from disks, as a guest sees it"),
     "efi_services/protocols/block_io.py": ("tests/efi_services/test_disks.py", "the protocols of disks are together"),
     "efi_services/protocols/disk_io.py": ("tests/efi_services/test_disks.py", "the protocols of disks are together"),
+    "efi_services/protocols/device_path_to_text.py": (
+        "tests/efi_services/protocols/test_device_path_utilities.py",
+        "the three protocols about paths are together",
+    ),
+    "efi_services/protocols/device_path_from_text.py": (
+        "tests/efi_services/protocols/test_device_path_utilities.py",
+        "the three protocols about paths are together",
+    ),
     "efi_services/protocols/simple_text_input_ex.py": ("tests/efi_services/test_keyboard.py", "one keyboard, two ways"),
     "shim/config/disks.py": ("tests/shim/disks/test_attached.py", "settings; this opens what they name"),
     "shim/disks/fat_names.py": ("tests/shim/disks/test_virtual.py", "the directories of a virtual disk"),

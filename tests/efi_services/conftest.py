@@ -86,6 +86,12 @@ PROTOCOLS = {
         "GetResultOfSetActivePcrBanks",
     ),
     "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": ("Revision", "OpenVolume"),
+    "EFI_DEVICE_PATH_UTILITIES_PROTOCOL": (
+        "GetDevicePathSize", "DuplicateDevicePath", "AppendDevicePath", "AppendDeviceNode", "AppendDevicePathInstance",
+        "GetNextDevicePathInstance", "IsDevicePathMultiInstance", "CreateDeviceNode",
+    ),
+    "EFI_DEVICE_PATH_TO_TEXT_PROTOCOL": ("ConvertDeviceNodeToText", "ConvertDevicePathToText"),
+    "EFI_DEVICE_PATH_FROM_TEXT_PROTOCOL": ("ConvertTextToDeviceNode", "ConvertTextToDevicePath"),
     "EFI_BLOCK_IO_PROTOCOL": ("Revision", "Media", "Reset", "ReadBlocks", "WriteBlocks", "FlushBlocks"),
     "EFI_DISK_IO_PROTOCOL": ("Revision", "ReadDisk", "WriteDisk"),
     "EFI_FILE_PROTOCOL": (
@@ -405,6 +411,10 @@ class Guest:
     def method(self, protocol, name, interface, *arguments):
         """Call a protocol's method on *interface*."""
         return self.call_at(self.u64(interface + 8 * PROTOCOLS[protocol].index(name)), interface, *arguments)
+
+    def function_of(self, protocol, name, interface, *arguments):
+        """Call a function of a protocol that doesn't get the interface."""
+        return self.call_at(self.u64(interface + 8 * PROTOCOLS[protocol].index(name)), *arguments)
 
     def call_at(self, address, *arguments):
         """What a compiler makes of a call: section 2.3.4."""

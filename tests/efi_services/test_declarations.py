@@ -26,6 +26,9 @@ GUIDS = {
     "EFI_TCG2_PROTOCOL": "607f766c-7455-42be-930b-e4d76db2720f",
     "EFI_SIMPLE_FILE_SYSTEM_PROTOCOL": "964e5b22-6459-11d2-8e39-00a0c969723b",
     "EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL": "dd9e7534-7762-4698-8c14-f58517a625aa",
+    "EFI_DEVICE_PATH_UTILITIES_PROTOCOL": "0379be4e-d706-437d-b037-edb82fb772a4",
+    "EFI_DEVICE_PATH_TO_TEXT_PROTOCOL": "8b843e20-8132-4852-90cc-551a4e4a7f1c",
+    "EFI_DEVICE_PATH_FROM_TEXT_PROTOCOL": "05c99a21-c70f-4ad2-8a5f-35df3343f51e",
     "EFI_BLOCK_IO_PROTOCOL": "964e5b21-6459-11d2-8e39-00a0c969723b",
     "EFI_DISK_IO_PROTOCOL": "ce345171-ba0b-11d2-8e4f-00a0c969723b",
     # Never on a handle.
@@ -54,7 +57,11 @@ ARGUMENTS = {
     "GetBootHartId": 1, "FileAuthenticationState": 2, "FileAuthentication": 4,
     "SetActivePcrBanks": 1, "GetResultOfSetActivePcrBanks": 2, "MapPcrToMrIndex": 2, "OpenVolume": 1, "Open": 4,
     "Close": 0, "Delete": 0, "Read": 2, "Write": 2, "GetPosition": 1, "SetPosition": 1, "SetInfo": 3, "Flush": 0,
-    "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
+    "GetDevicePathSize": 1,
+    "DuplicateDevicePath": 1, "AppendDevicePath": 2, "AppendDeviceNode": 2, "AppendDevicePathInstance": 2,
+    "GetNextDevicePathInstance": 2, "IsDevicePathMultiInstance": 1, "CreateDeviceNode": 3,
+    "ConvertDeviceNodeToText": 3, "ConvertDevicePathToText": 3, "ConvertTextToDeviceNode": 1,
+    "ConvertTextToDevicePath": 1, "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
     "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
     "EFI_FILE_PROTOCOL.GetInfo": 3,
 }  # fmt: skip

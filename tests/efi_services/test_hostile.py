@@ -144,7 +144,10 @@ class Places:
         arguments = [self.value(each) for each in given]
         began = time.process_time()
         try:
-            if service.protocol:
+            if service.protocol and not service.has_this:
+                interface = self.interface(service.protocol)
+                guest.function_of(service.protocol, service.name, interface, *arguments)
+            elif service.protocol:
                 guest.method(service.protocol, service.name, self.interface(service.protocol), *arguments)
             else:
                 guest.call(service.name, *arguments)

@@ -1,6 +1,7 @@
 """Open files, as a guest sees them."""
 
 import struct
+import time
 
 import pytest
 
@@ -142,12 +143,15 @@ def test_a_closed_file_is_none(files):
 
 
 def test_open_files_cost_the_guest_memory(files):
+    pages = files.guest.room()
+    while files.guest.call("AllocatePages", 0, 2, 64, pages) == 0:
+        pass
     opened, free = 0, files.guest.free
     while (file := files.open("empty")) and not isinstance(file, Status):
         opened += 1
         files.guest.free = free
     assert file == Status.OUT_OF_RESOURCES
-    assert opened < 10_000
+    assert 0 < opened < 1000
 
 
 def test_a_damaged_directory(files):
@@ -173,3 +177,21 @@ def test_tokens(files, fakes):
     assert files.call(file, "Flush") == 0
     end = guest.put(struct.pack("<QQQQ", 0, 99, 10, buffer))
     assert files.call(files.root, "ReadEx", end) == Status.BUFFER_TOO_SMALL
+
+
+def test_ten_thousand_files_are_listed_within_two_seconds(power_on, fakes):
+    guest = power_on(trees=[fakes.Tree({f"file number {number}": b"" for number in range(10_000)})])
+    guest.start()
+    files = Files(guest)
+    room, buffer, names = guest.put(0), guest.room(200), 0
+    began = time.process_time()
+    while True:
+        guest.memory.write(room, (200).to_bytes(8, "little"))
+        assert files.call(files.root, "Read", room, buffer) == 0
+        if not guest.u64(room):
+            break
+        names += 1
+    took = time.process_time() - began
+    print(f"10,000 files listed in {took:.2f} s")
+    assert took < 2
+    assert names == 10_000

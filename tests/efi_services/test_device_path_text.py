@@ -1,0 +1,63 @@
+"""Device paths in words, and made of words; the expected texts are EDK2's."""
+
+import struct
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from efi_services.device_path import END, INSTANCE_END, file_path, hard_drive, memory_mapped, pci, sata, vendor_media
+from efi_services.device_path_text import from_text, to_text
+
+GUID = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+TEXTS = {
+    "PciRoot(0x0)/Pci(0x1F,0x2)/Sata(0x0,0xFFFF,0x0)": pci(0, 0x1F, 2) + sata(0),
+    "HD(1,GPT,C12A7328-F81F-11D2-BA4B-00A0C93EC93B,0x800,0x10800)": hard_drive(1, 0x800, 0x10800, GUID.bytes_le, 2),
+    "HD(2,MBR,0x1234ABCD,0x800,0x1000)": hard_drive(2, 0x800, 0x1000, b"\xcd\xab\x34\x12".ljust(16, b"\0"), 1),
+    "\\EFI\\BOOT\\BOOTX64.EFI": file_path("\\EFI\\BOOT\\BOOTX64.EFI"),
+    "VenMedia(C12A7328-F81F-11D2-BA4B-00A0C93EC93B)": vendor_media(GUID),
+    "MemoryMapped(0xB,0x1000,0x1FFF)": memory_mapped(11, 0x1000, 0x1FFF),
+    "Acpi(PNP0501,0x1)": struct.pack("<BBHII", 2, 1, 12, 0x050141D0, 1),
+    "VenHw(C12A7328-F81F-11D2-BA4B-00A0C93EC93B,00FF)": struct.pack("<BBH", 1, 4, 22) + GUID.bytes_le + b"\0\xff",
+    "Path(7,9,ABCD)": b"\7\x09\6\0\xab\xcd",
+}
+
+
+@pytest.mark.parametrize(("text", "path"), TEXTS.items(), ids=TEXTS)
+def test_both_ways(text, path):
+    assert to_text(path + END).lower() == text.lower()
+    assert from_text(text) == path + END
+
+
+def test_several_instances():
+    path = pci(0, 1, 0) + INSTANCE_END + pci(0, 2, 0) + END
+    assert to_text(path) == "PciRoot(0x0)/Pci(0x1,0x0),PciRoot(0x0)/Pci(0x2,0x0)"
+    assert from_text(to_text(path)) == path
+
+
+def test_what_is_no_node_is_a_file():
+    assert from_text("dir/file(1).txt") == file_path("dir") + file_path("file(1).txt") + END
+    assert from_text("") == END
+
+
+@pytest.mark.parametrize(
+    "text", ["Pci(x,1)", "Pci(1)", "Pci(0x100,0)", "HD(1,GPT,nothing,1,2)", "Sata(1,2)", "Path(1,2,x)"]
+)
+def test_numbers_that_are_none(text):
+    with pytest.raises(ValueError, match=r".+"):
+        from_text(text)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes(data):
+    assert isinstance(to_text(data), str)
+
+
+@given(st.text(alphabet="Pci(0,1)/HDGT\\x,:", max_size=40))
+def test_any_text(text):
+    try:
+        path = from_text(text)
+    except ValueError:
+        return
+    assert path.endswith(END)
