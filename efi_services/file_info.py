@@ -5,27 +5,26 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from efi_services.runtime.time import UNSPECIFIED_TIMEZONE, Time
+from efi_services.runtime.time import UNSPECIFIED_TIMEZONE
 from efi_services.types import Guid
 
 if TYPE_CHECKING:
-    from efi_services.abi import Abi
     from efi_services.ports import FileNode, FileTree
 
 FILE_INFO = Guid("09576e92-6d3f-11d2-8e39-00a0c969723b")
 FILE_SYSTEM_INFO = Guid("09576e93-6d3f-11d2-8e39-00a0c969723b")
 VOLUME_LABEL = Guid("db47d7d3-fe81-11d3-9a35-0090273fc14d")
 
+#: EFI_TIME, which has no pointers: this is packed for each entry of a directory.
+_TIME = struct.Struct("<HBBBBBBIHBB")
 READ_ONLY, HIDDEN, SYSTEM, DIRECTORY, ARCHIVE = 0x01, 0x02, 0x04, 0x10, 0x20
 
 
-def of_file(abi: Abi, node: FileNode, name: str, block_size: int) -> bytes:
+def of_file(node: FileNode, name: str, block_size: int) -> bytes:
     """EFI_FILE_INFO of a file that is called *name* here."""
     moment = node.modified
-    time = Time(
-        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, 0, 0, UNSPECIFIED_TIMEZONE,
-        0, 0,
-    ).pack(abi)  # fmt: skip
+    day, clock = (moment.year, moment.month, moment.day), (moment.hour, moment.minute, moment.second)
+    time = _TIME.pack(*day, *clock, 0, 0, UNSPECIFIED_TIMEZONE, 0, 0)
     taken = -(-node.size // block_size) * block_size
     attributes = node.attributes | (DIRECTORY if node.directory else 0)
     text = (name + "\0").encode("utf-16-le", "surrogatepass")

@@ -134,11 +134,11 @@ class File:
     @method("GetInfo", "13.5.13")
     def get_info(self, kind: In[Guid], size: InOut[Bytes], buffer: Buffer | None) -> Status:
         """Tell of the file, or of the volume."""
-        abi, tree = self._firmware.abi, self._volume.tree
+        tree = self._volume.tree
         match kind:
             case file_info.FILE_INFO:
                 node = self._place.node
-                data = file_info.of_file(abi, node, node.name if self._place.parents else "", tree.block_size)
+                data = file_info.of_file(node, node.name if self._place.parents else "", tree.block_size)
             case file_info.FILE_SYSTEM_INFO:
                 data = file_info.of_volume(tree)
             case file_info.VOLUME_LABEL:
@@ -191,7 +191,7 @@ class File:
         if entry is None:
             answer(0)
             return
-        data = file_info.of_file(self._firmware.abi, *entry, self._volume.tree.block_size)
+        data = file_info.of_file(*entry, self._volume.tree.block_size)
         _answer(data, room, answer, buffer)
         self._position += 1
 
