@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench clean
+.PHONY: engine run test lint docs programs fuzz bench kernels clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -51,6 +51,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
+
+# Runs every kernel that the archive carries, and writes docs/kernels.csv: hours, of which it goes on where it stopped.
+kernels: engine
+	$(BIN)/python tests/survey/kernels.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'
