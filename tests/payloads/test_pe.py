@@ -202,17 +202,17 @@ def test_a_huge_relocation_directory_is_refused(build):
 def test_the_biggest_relocation_directory_takes_no_more_than_seconds(build):
     block = build.relocation_block(0x1000, *[(10, 0)] * 2000)
     pe = build.Pe().with_relocations(block * (MAX_RELOCATION_BYTES // len(block)))
-    start = time.perf_counter()
+    start = time.thread_time()
     assert len(read_image(pe.build()).relocations) > 500_000
-    assert time.perf_counter() - start < 10
+    assert time.thread_time() - start < 10
 
 
 def test_the_most_sections_take_no_time(build):
     parts = [build.Part(b".s", bytes(1), address=0x2000 + 0x1000 * index) for index in range(96)]
     data = build.Pe(parts=parts, entry=0x2000, size_of_headers=0x1100, overlay=bytes(0x1000)).build()
-    start = time.perf_counter()
+    start = time.thread_time()
     assert len(read_image(data).sections) == 96
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_authenticode_agrees_with_virt_firmware(build):

@@ -147,7 +147,7 @@ ROOM = device_tree.MAX_SIZE - 0x1000
 def test_a_hostile_tree_takes_no_time(ram, structure, strings):
     data = pack(structure, strings)
     assert len(data) <= device_tree.MAX_SIZE
-    began = time.perf_counter()
+    began = time.thread_time()
     found = collect(ram, data)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     assert len(json.dumps(found)) < 3 << 20
