@@ -22,5 +22,6 @@ def test_an_unknown_guid_is_itself():
 def test_a_declared_protocol_has_the_name_of_its_declaration():
     import efi_services.firmware  # noqa: F401 - importing it declares the protocols
 
-    for declared in PROTOCOLS.values():
+    # EFI_FILE_PROTOCOL has none: it comes from OpenVolume and Open alone.
+    for declared in (each for each in PROTOCOLS.values() if each.guid is not None):
         assert guids.name_of(declared.guid) == declared.name
