@@ -45,6 +45,10 @@ COVERED = {
     "efi_services/protocols/simple_text_input_ex.py": ("tests/efi_services/test_keyboard.py", "one keyboard, two ways"),
     "shim/config/disks.py": ("tests/shim/disks/test_attached.py", "settings; this opens what they name"),
     "shim/disks/fat_names.py": ("tests/shim/disks/test_virtual.py", "the directories of a virtual disk"),
+    "shim/tpm/connection.py": (
+        "tests/shim/tpm/test_swtpm.py",
+        "what answers wrongly, late, or not at all, as its users see",
+    ),
     "efi_services/platform.py": ("tests/shim/session/test_build.py", "data without behaviour; this fills it"),
     "efi_services/ports.py": ("tests/efi_services/conftest.py", "interfaces; this implements all of them"),
     "payloads/apt.py": ("tests/payloads/test_fetch.py", "apt is there to fetch"),

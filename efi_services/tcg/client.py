@@ -40,9 +40,9 @@ class TpmClient:
             raise TpmError(Rc.FAILURE)
         return answer.number(4)
 
-    def extend(self, pcr: int, digests: dict[Algorithm, bytes]) -> None:
+    def extend(self, pcr: int, digests: dict[Algorithm, bytes], locality: int = 0) -> None:
         """TPM2_PCR_Extend."""
-        self._send(Code.PCR_EXTEND, commands.digest_values(digests), (pcr,), passwords=1)
+        self._send(Code.PCR_EXTEND, commands.digest_values(digests), (pcr,), passwords=1, locality=locality)
 
     def read(self, algorithm: Algorithm, pcrs: range) -> dict[int, bytes]:
         """TPM2_PCR_Read, as often as it takes."""
@@ -64,10 +64,18 @@ class TpmClient:
             raise TpmError(Rc.FAILURE)
         return answer
 
-    def _send(self, code: Code, parameters: bytes = b"", handles: tuple[int, ...] = (), *, passwords: int = 0) -> bytes:
+    def _send(
+        self,
+        code: Code,
+        parameters: bytes = b"",
+        handles: tuple[int, ...] = (),
+        *,
+        passwords: int = 0,
+        locality: int = 0,
+    ) -> bytes:
         try:
             response, rest = commands.answer(
-                self.transport.transmit(commands.command(code, parameters, handles, passwords=passwords))
+                self.transport.transmit(commands.command(code, parameters, handles, passwords=passwords), locality)
             )
         except ValueError:
             raise TpmError(Rc.FAILURE) from None

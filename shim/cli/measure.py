@@ -11,6 +11,8 @@ from shim.errors import DiffersError, UnreadableError, UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from shim.measure.model import Measured
+
 
 def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
@@ -21,6 +23,9 @@ def measure(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the profile.")
     ] = None,
     against: Annotated[Path | None, typer.Option(help="Compare with this log, event by event.")] = None,
+    into: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Extend this swtpm with the events: 127.0.0.1:PORT or a socket.")
+    ] = None,
     payload: Annotated[Path | None, typer.Option(help="The run's payload, if it is not in the cache.")] = None,
     gap: Annotated[bool, typer.Option("--gap", help="Which inputs a register covers, and which none does.")] = False,
 ) -> None:
@@ -37,8 +42,8 @@ def measure(
         raise UsageError(f"--format {form}: give {', '.join(FORMATS)}, all, or list")
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: give {', '.join(PROFILES)}")
-    if sum((bool(form), against is not None, gap)) > 1:
-        raise UsageError("--format, --against and --gap are three questions: ask one")
+    if sum((bool(form), against is not None, gap, into is not None)) > 1:
+        raise UsageError("--format, --against, --into and --gap are four questions: ask one")
     if output is not None and not form:
         raise UsageError("-o is for --format: say in which form to write")
     folder = open_run(run, payload)
@@ -47,6 +52,8 @@ def measure(
         differences = _report().show_comparison(measured, _read(against), str(against))
         if differences:
             raise DiffersError(f"{run}: {differences} differences from {against}")
+    elif into is not None:
+        _extend(measured, into)
     elif gap:
         _report().show_gap(folder, measured)
     elif form == "all":
@@ -60,6 +67,22 @@ def measure(
             sys.stderr.write(f"{form} leaves out {', '.join(names)}: a part of them is the machine's own\n")
     else:
         _report().show_measured(measured)
+
+
+def _extend(measured: "Measured", where: str) -> None:
+    from shim.config.measuring import check_swtpm
+    from shim.measure.formats.common import pcrs_of
+    from shim.measure.into import extend_into
+
+    try:
+        check_swtpm(where)
+    except ValueError as why:
+        raise UsageError(f"--into {where}: {why}") from None
+    made = extend_into(pcrs_of(measured, "--into"), where)
+    if made.differing:
+        names = ", ".join(map(str, made.differing))
+        raise DiffersError(f"{where}: PCR {names} came out otherwise than told: was the TPM fresh?")
+    sys.stderr.write(f"{made.events} events extended, in the banks {', '.join(each.label for each in made.banks)}\n")
 
 
 def _report() -> "ModuleType":

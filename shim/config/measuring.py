@@ -99,9 +99,7 @@ class Tpm(Model):
             return self
         if self.banks is not None:
             raise ValueError("an swtpm has its own banks: leave them out")
-        host, colon, port = self.swtpm.rpartition(":")
-        if "/" not in self.swtpm and not (colon and port.isdecimal() and 0 < int(port) < 1 << 16 and _is_here(host)):
-            raise ValueError("swtpm is 127.0.0.1 and a port, as 127.0.0.1:2321, or the path of a socket")
+        check_swtpm(self.swtpm)
         return self
 
     @property
@@ -148,6 +146,13 @@ class ConfidentialComputing(Model):
 def _check_told_once(by_events: set[str], known: set[str]) -> None:
     for each in sorted(by_events & known):
         raise ValueError(f"register {each} is told twice: by events, and by what it holds in the end")
+
+
+def check_swtpm(where: str) -> None:
+    """Raise ValueError unless an swtpm can be at *where*: on this machine."""
+    host, colon, port = where.rpartition(":")
+    if "/" not in where and not (colon and port.isdecimal() and 0 < int(port) < 1 << 16 and _is_here(host)):
+        raise ValueError("swtpm is 127.0.0.1 and a port, as 127.0.0.1:2321, or the path of a socket")
 
 
 def _is_here(host: str) -> bool:

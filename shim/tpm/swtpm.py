@@ -1,20 +1,15 @@
 """The `TpmTransport` port over a socket: an swtpm that somebody has started on this machine.
 
 It is started with, for example, ``swtpm socket --tpm2 --tpmstate dir=D --server type=tcp,port=2321 --flags
-not-need-init``. Commands go to its data channel as they are, one at a time.
+not-need-init``. Commands go to its data channel as they are, one at a time. Other localities than 0, and dynamic
+launches, need its control channel too: ``--ctrl type=tcp,port=2322``.
 """
 
 from __future__ import annotations
 
-import socket
-import time
-from typing import TYPE_CHECKING
-
 from efi_services.tcg.commands import HEADER, MAX_BYTES
-from shim.errors import MissingError, UnreadableError
-
-if TYPE_CHECKING:
-    from typing import NoReturn
+from shim.tpm.connection import Connection
+from shim.tpm.control import Control
 
 #: Seconds for a command; the longest that boot programs send takes a few milliseconds.
 PATIENCE = 10.0
@@ -26,69 +21,43 @@ class Swtpm:
     def __init__(self, where: str, patience: float = PATIENCE) -> None:
         self._where = where
         self._patience = patience
-        self._socket = self._connect()
+        self._connection = Connection(where, "swtpm", patience)
+        self._control: Control | None = None
 
     def transmit(self, command: bytes, locality: int = 0) -> bytes:
         """What the TPM answers.
 
         Raises:
             UnreadableError: it does not answer, or what comes is no response.
-            ValueError: another locality than 0, which would need swtpm's control channel.
+            MissingError: another locality is asked for, and there is no control channel.
         """
-        if locality:
-            raise ValueError("swtpm is used at locality 0 only")
-        deadline = time.monotonic() + self._patience
-        try:
-            self._allow_until(deadline)
-            self._socket.sendall(command)
-            head = self._receive(HEADER.size, deadline)
-            _, size, _ = HEADER.unpack(head)
-            if not HEADER.size <= size <= MAX_BYTES:
-                self._give_up(f"answers with a length of {size}: is it an swtpm?")
-            return head + self._receive(size - HEADER.size, deadline)
-        except TimeoutError:
-            self._give_up(f"did not answer within {self._patience:g} seconds")
-        except OSError as error:
-            self._give_up(f"is gone: {error.strerror or error}")
+        if not locality:
+            return self._transmit(command)
+        self._controlled().set_locality(locality)
+        response = self._transmit(command)
+        self._controlled().set_locality(0)
+        return response
+
+    def launch(self, measured: bytes) -> None:
+        """A dynamic launch of *measured*; raises as `transmit` does."""
+        self._controlled().launch(measured)
 
     def close(self) -> None:
         """Leave the TPM to others."""
-        self._socket.close()
+        self._connection.close()
+        if self._control is not None:
+            self._control.close()
 
-    def _connect(self) -> socket.socket:
-        try:
-            if "/" not in self._where:
-                host, _, port = self._where.rpartition(":")
-                return socket.create_connection((host.strip("[]"), int(port)), self._patience)
-            made = socket.socket(socket.AF_UNIX)
-            try:
-                made.settimeout(self._patience)
-                made.connect(self._where)
-            except BaseException:
-                made.close()
-                raise
-        except OSError as error:
-            raise MissingError(
-                f"no swtpm at {self._where}: {error.strerror or error}; start one, or leave swtpm out of the platform"
-            ) from None
-        return made
+    def _controlled(self) -> Control:
+        if self._control is None:
+            self._control = Control(self._where, self._patience)
+        return self._control
 
-    def _receive(self, size: int, deadline: float) -> bytes:
-        found = bytearray()
-        while len(found) < size:
-            self._allow_until(deadline)
-            piece = self._socket.recv(size - len(found))
-            if not piece:
-                self._give_up("closed the connection")
-            found += piece
-        return bytes(found)
-
-    def _allow_until(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._socket.settimeout(left)
-
-    def _give_up(self, why: str) -> NoReturn:
-        self.close()
-        raise UnreadableError(f"the swtpm at {self._where} {why}")
+    def _transmit(self, command: bytes) -> bytes:
+        deadline = self._connection.deadline()
+        self._connection.send(command, deadline)
+        head = self._connection.receive(HEADER.size, deadline)
+        _, size, _ = HEADER.unpack(head)
+        if not HEADER.size <= size <= MAX_BYTES:
+            self._connection.give_up(f"answers with a length of {size}: is it an swtpm?")
+        return head + self._connection.receive(size - HEADER.size, deadline)

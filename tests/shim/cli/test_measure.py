@@ -294,3 +294,18 @@ def test_a_form_tells_of_what_is_not_known_or_a_line_on_stderr_does(measure, for
     done = measure("--format", form, "-o", "out")
     if done.code == 0:
         assert ("leaves out PCR 0, PCR 2" in done.err) == FORMATS[form].silent
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "why"),
+    [
+        ("192.0.2.1:2321", 2, "--into 192.0.2.1:2321: swtpm is 127.0.0.1 and a port"),
+        ("127.0.0.1:1", 12, "no swtpm at 127.0.0.1:1"),
+        ("./no-socket", 12, "no swtpm at ./no-socket"),
+    ],
+)
+def test_into_what_is_no_swtpm(measure, where, code, why):
+    done = measure("--into", where)
+    assert done.code == code
+    assert why in done.err
+    assert done.err.count("\n") == 1

@@ -15,11 +15,13 @@ def free_port():
 
 
 @contextmanager
-def started(folder, *, unix=False):
+def started(folder, *, unix=False, control=False):
     """The process, and where it is."""
     where = str(folder / "sock") if unix else f"127.0.0.1:{free_port()}"
     server = f"type=unixio,path={where}" if unix else f"type=tcp,port={where.rpartition(':')[2]}"
+    beside = ["--ctrl", f"type=unixio,path={where}.ctrl"] if control else []
     words = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--server", server, "--flags", "not-need-init"]
+    words += beside
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
@@ -45,6 +47,13 @@ def swtpm(need, tmp_path_factory):
     """Starts one; skips where swtpm is not installed."""
     need("swtpm")
     with started(tmp_path_factory.mktemp("swtpm")) as made:
+        yield made
+
+
+@pytest.fixture
+def swtpm_with_control(need, tmp_path_factory):
+    need("swtpm")
+    with started(tmp_path_factory.mktemp("swtpm"), unix=True, control=True) as made:
         yield made
 
 

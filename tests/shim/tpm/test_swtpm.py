@@ -19,6 +19,7 @@ from efi_services.tcg.commands import (
     PASSWORD,
     SESSIONS,
     Code,
+    answer,
     command,
     digest_values,
     pcr_selections,
@@ -219,8 +220,29 @@ def test_what_is_no_answer(data, hold, words):
     over.set()
 
 
-def test_other_localities_are_not_for_this_socket(swtpm):
+def test_other_localities_need_the_control_channel(swtpm):
     transport = Swtpm(swtpm[1])
-    with pytest.raises(ValueError, match="locality 0"):
+    with pytest.raises(MissingError, match="no control channel of an swtpm at"):
         transport.transmit(command(Code.GET_TEST_RESULT), 4)
+    transport.close()
+
+
+def test_a_locality_lasts_for_one_command(swtpm_with_control):
+    transport = Swtpm(swtpm_with_control[1])
+    TpmClient(transport).startup()
+    extend = command(Code.PCR_EXTEND, ONE, (18,), passwords=1)
+    assert [answer(transport.transmit(extend, each))[0] for each in (0, 2, 0)] == [0x907, 0, 0x907]
+    transport.close()
+
+
+@pytest.mark.parametrize("size", [0, 5, 4096, 9000])
+def test_a_dynamic_launch(swtpm_with_control, size):
+    transport = Swtpm(swtpm_with_control[1])
+    client = TpmClient(transport)
+    client.startup()
+    loader = b"L" * size
+    transport.launch(loader)
+    values = client.read(SHA256, range(16, 24))
+    assert values[17] == SHA256.digest(bytes(32), SHA256.digest(loader))
+    assert {values[each] for each in range(18, 23)} == {bytes(32)}
     transport.close()
