@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels clean
+.PHONY: engine run test lint docs programs fuzz bench kernels fidelity clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -45,6 +45,11 @@ programs: $(DEV_STAMP)
 SECONDS_EACH ?= 60
 fuzz: $(DEV_STAMP)
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS_EACH) $(FUZZ)
+
+# Compares boots with those of real firmware in QEMU, and writes docs/fidelity-*.md; needs qemu-system-x86, ovmf,
+# qemu-system-arm, qemu-efi-aarch64, swtpm and tpm2-tools. Eight boots and sixteen runs take ten minutes or so.
+fidelity: $(DEV_STAMP) engine
+	$(BIN)/python tests/fidelity/fidelity.py
 
 # Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)

@@ -32,6 +32,7 @@ _TEXTS = {
     EventType.EV_COMPACT_HASH,
     EventType.EV_OMIT_BOOT_DEVICE_EVENTS,
     EventType.EV_POST_CODE,
+    EventType.EV_PLATFORM_CONFIG_FLAGS,
     EventType.EV_S_CRTM_VERSION,
     EventType.TXT_EVTYPE_SLAUNCH,
     EventType.TXT_EVTYPE_SLAUNCH_START,
@@ -93,6 +94,10 @@ def _decoder(kind: int) -> Callable[[bytes], dict[str, str]]:
             return _separator
         case EventType.EV_EFI_GPT_EVENT:
             return _partitions
+        case EventType.EV_EFI_PLATFORM_FIRMWARE_BLOB:
+            return _blob
+        case EventType.EV_EFI_PLATFORM_FIRMWARE_BLOB2:
+            return _described_blob
         case EventType.EV_NO_ACTION:
             return _no_action
     return lambda _data: {}
@@ -137,6 +142,18 @@ def _separator(data: bytes) -> dict[str, str]:
         return _text(data)
     value = int.from_bytes(data, "little")
     return {"separator": f"{value:#010x}", "meaning": _SEPARATORS.get(value, "unknown")}
+
+
+def _blob(data: bytes) -> dict[str, str]:
+    """EFI_PLATFORM_FIRMWARE_BLOB: where code of the firmware lies."""
+    base, size = struct.unpack("<QQ", data)
+    return {"base": f"{base:#x}", "size": f"{size:#x}"}
+
+
+def _described_blob(data: bytes) -> dict[str, str]:
+    """UEFI_PLATFORM_FIRMWARE_BLOB2: the same behind a description."""
+    end = 1 + data[0]
+    return {"text": _line(data[1:end].rstrip(b"\0").decode("latin-1")), **_blob(data[end:])}
 
 
 def _partitions(data: bytes) -> dict[str, str]:
