@@ -148,11 +148,12 @@ def _replay(real: Observed) -> Row:
 def _register(index: int, ours: Registers, real: Observed, why: str = "") -> Row:
     here, there = ours[index], real.registers[index]
     common = sorted(here.keys() & there.keys(), key=lambda each: each.number)
-    one, two = ([side[each].hex() for each in common] for side in (here, there))
-    if one == two:
-        shown = next(value for each, value in zip(common, one, strict=True) if each.label == "sha256")
-        return Row(f"PCR {index}", Verdict.EQUAL, f"in {', '.join(each.label for each in common)}; sha256 {shown}")
-    return row(f"PCR {index}", one, two, why)
+    differing = [each for each in common if here[each] != there[each]]
+    if not common or differing:
+        one, two = (", ".join(f"{each.label} {side[each].hex()}" for each in differing) for side in (here, there))
+        return row(f"PCR {index}", one or "in other banks", two, why)
+    shown = next(here[each].hex() for each in common if each.label == "sha256")
+    return Row(f"PCR {index}", Verdict.EQUAL, f"in {', '.join(each.label for each in common)}; sha256 {shown}")
 
 
 def _digest(event: Event) -> bytes:
