@@ -16,7 +16,8 @@ from observed import RUNTIME, TABLES, Observed, Range, type_name
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
 from payloads.pe import authenticode
-from shim.config.platform import Platform, TpmEvent, VariableSettings, load_platform
+from shim.config.measuring import TpmEvent
+from shim.config.platform import Platform, VariableSettings, load_platform
 from shim.handoff import x86
 from shim.measure.formats.fields import fields
 from shim.measure.profiles import PROFILES
