@@ -253,10 +253,15 @@ def _chosen(ours: dict[str, Any], real: dict[str, Any]) -> Iterator[Row]:
 
 
 def _without(ours: dict[str, Any], real: dict[str, Any]) -> str:
-    # The kernel overwrites the seed once it has used it, and takes the property away.
-    if ours.keys() - real.keys() == {"kaslr-seed"}:
-        return "the kernel takes the seed out of the tree when it has used it."
-    return ""
+    """Why properties are in one tree alone; empty where one of them has no known reason."""
+    alone = ours.keys() ^ real.keys()
+    return " ".join(_CHOSEN_WHY[each] for each in sorted(alone)) if alone <= _CHOSEN_WHY.keys() else ""
+
+
+_CHOSEN_WHY = {
+    "kaslr-seed": "The kernel takes the seed out of the tree when it has used it.",
+    "stdout-path": "The ready platform has QEMU's device tree; EDK2 offers ACPI in its place, and the stub makes a tree.",
+}
 
 
 # Tables and the memory map.

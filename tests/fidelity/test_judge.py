@@ -173,6 +173,7 @@ def test_the_device_tree(pair):
     for theirs, wrong in (
         ({**chosen, "linux,uefi-mmap-start": 2, "kaslr-seed": 0}, 0),
         ({"bootargs": "quiet", "linux,uefi-mmap-start": 2}, 0),
+        ({**chosen, "stdout-path": "/pl011"}, 0),
         ({**chosen, "bootargs": "loud"}, 1),
         ({**chosen, "more": 1}, 1),
     ):
