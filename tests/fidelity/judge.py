@@ -260,7 +260,7 @@ def _without(ours: dict[str, Any], real: dict[str, Any]) -> str:
 
 _CHOSEN_WHY = {
     "kaslr-seed": "The kernel takes the seed out of the tree when it has used it.",
-    "stdout-path": "The ready platform has QEMU's device tree; EDK2 offers ACPI in its place, and the stub makes a tree.",
+    "stdout-path": "The ready platform has QEMU's device tree. EDK2 has ACPI in its place, and the stub makes a tree.",
 }
 
 
