@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from guest import Failed
+from qemu import Failed
 
 from efi_services.tcg.algorithms import Algorithm
 

@@ -19,12 +19,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import eventlog
-import guest
 import initramfs
 import judge
 import observed
 import ours
 import packages
+import qemu
 from report import Comparison, Section, page
 
 from efi_services.tcg.log import LogError
@@ -43,7 +43,7 @@ CASES = {
         (f"debian:trixie-backports/cloud-{architecture}", True),
         (f"debian:bookworm/cloud-{architecture}", False),
     )
-    for architecture in guest.BOARDS
+    for architecture in qemu.BOARDS
 }
 DOCS = Path(__file__).parents[2] / "docs"
 _MISSING = 12
@@ -52,16 +52,16 @@ _MISSING = 12
 def compare(name: str, folder: Path, *, by_entry: bool) -> Comparison:
     """Boot a kernel on both; *folder* is where everything of it goes."""
     entry, cache = catalogue.find(name), cache_folder()
-    board = guest.BOARDS[entry.architecture]
+    board = qemu.BOARDS[entry.architecture]
     fetched = fetch(entry, cache=cache, progress=print)
     busybox, modules = packages.busybox(entry.architecture, cache), packages.tpm_modules(entry, fetched, cache)
     initrd, kernel = folder / "initrd", folder / "kernel"
     initrd.write_bytes(initramfs.build(busybox, modules))
     asked = f"console={board.console} panic=-1 efi=debug retain_initrd"
     if by_entry:
-        files = guest.boot_by_entry(board, fetched.path, initrd, f"{asked} initrd=\\initrd", folder)
+        files = qemu.boot_by_entry(board, fetched.path, initrd, f"{asked} initrd=\\initrd", folder)
     else:
-        files = guest.boot_directly(board, fetched.path, initrd, asked, folder)
+        files = qemu.boot_directly(board, fetched.path, initrd, asked, folder)
     real = observed.of_guest(files)
     file, changed = ours.as_loaded(fetched.path.read_bytes(), real.log, initrd.stat().st_size)
     kernel.write_bytes(file)
@@ -94,7 +94,7 @@ def compare(name: str, folder: Path, *, by_entry: bool) -> Comparison:
     )
 
 
-def _firmware(board: guest.Board) -> str:
+def _firmware(board: qemu.Board) -> str:
     """Which file, and of which package where dpkg knows."""
     code = Path(board.firmware[0])
     digest = hashlib.sha256(code.read_bytes()).hexdigest()
@@ -139,8 +139,8 @@ def main() -> int:
         parser.error(f"no architecture here: {', '.join(sorted(unknown))}")
     try:
         for architecture in chosen:
-            guest.check(guest.BOARDS[architecture])
-    except guest.Failed as why:
+            qemu.check(qemu.BOARDS[architecture])
+    except qemu.Failed as why:
         print(why, file=sys.stderr)
         return _MISSING
     fine = True
@@ -154,11 +154,11 @@ def main() -> int:
                 print(name, "by a boot entry" if by_entry else "by -kernel", flush=True)
                 try:
                     made.append(compare(name, folder, by_entry=by_entry))
-                except (guest.Failed, PayloadError, LogError, UnreadableError) as why:
+                except (qemu.Failed, PayloadError, LogError, UnreadableError) as why:
                     print(f"{name}: {why}", file=sys.stderr)
                     return 1
                 fine = _tell(made[-1]) and fine
-            (options.output / f"fidelity-{architecture}.md").write_text(page(guest.BOARDS[architecture].name, made))
+            (options.output / f"fidelity-{architecture}.md").write_text(page(qemu.BOARDS[architecture].name, made))
     return 0 if fine else 1
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from guest import Failed
 from observed import RUNTIME, TABLES, Observed, Range, type_name
+from qemu import Failed
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType

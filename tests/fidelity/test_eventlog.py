@@ -2,7 +2,7 @@
 
 import eventlog
 import pytest
-from guest import Failed
+from qemu import Failed
 
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm

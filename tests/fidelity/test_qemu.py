@@ -5,8 +5,8 @@ import hashlib
 import io
 import tarfile
 
-import guest
 import pytest
+import qemu
 from initramfs import BEGIN, END, build, cpio
 
 
@@ -27,7 +27,7 @@ def console(packed, digest=None):
 
 def test_the_files_by_their_paths():
     files = {"./dmesg": b"hello", "./proc/cmdline": b"quiet\n", ".//sys//class/tpm": b""}
-    found = guest.collected(console(archive(files)))
+    found = qemu.collected(console(archive(files)))
     assert found == {"dmesg": b"hello", "proc/cmdline": b"quiet\n", "sys/class/tpm": b""}
 
 
@@ -44,21 +44,21 @@ def test_the_files_by_their_paths():
     ],
 )
 def test_an_archive_that_is_not_whole_is_refused(said, why):
-    with pytest.raises(guest.Failed, match=why):
-        guest.collected(said)
+    with pytest.raises(qemu.Failed, match=why):
+        qemu.collected(said)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch):
-    monkeypatch.setattr(guest, "MOST_ARCHIVE", 1000)
-    with pytest.raises(guest.Failed, match="too large"):
-        guest.collected(console(archive({"a": bytes(600), "b": bytes(600)})))
+    monkeypatch.setattr(qemu, "MOST_ARCHIVE", 1000)
+    with pytest.raises(qemu.Failed, match="too large"):
+        qemu.collected(console(archive({"a": bytes(600), "b": bytes(600)})))
 
 
 def test_what_is_missing_is_said(monkeypatch):
-    board = guest.BOARDS["arm64"]
-    monkeypatch.setattr(guest.os.path, "isfile", lambda _path: False)
-    with pytest.raises(guest.Failed, match="install the packages qemu-system-arm qemu-efi-aarch64 swtpm"):
-        guest.check(board)
+    board = qemu.BOARDS["arm64"]
+    monkeypatch.setattr(qemu.os.path, "isfile", lambda _path: False)
+    with pytest.raises(qemu.Failed, match="install the packages qemu-system-arm qemu-efi-aarch64 swtpm"):
+        qemu.check(board)
 
 
 def unpacked(data):
