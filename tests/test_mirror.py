@@ -16,6 +16,28 @@ COVERED = {
     "shim/cli/doctor.py": ("tests/shim/cli/test_verbs.py", "the verbs that look rather than run are together"),
     "shim/cli/fetch.py": ("tests/shim/cli/test_verbs.py", "as above; what it calls is payloads.fetch"),
     "shim/cli/places.py": ("tests/shim/cli/test_run.py", "folders and names are seen from the command"),
+    **{
+        f"shim/handoff/verdicts/{each}.py": (
+            "tests/shim/handoff/verdicts/test_judge.py",
+            "a hand-off, broken one rule at a time",
+        )
+        for each in (
+            "arm64_cpu",
+            "arm_cpu",
+            "extents",
+            "given",
+            "kernel",
+            "memory_map",
+            "placement",
+            "riscv64_cpu",
+            "rule",
+            "tables",
+            "x86_cpu",
+        )
+    },
+    "shim/handoff/kernel_image.py": ("tests/shim/handoff/verdicts/test_judge.py", "as above"),
+    "shim/report/handoff.py": ("tests/shim/cli/test_handoff.py", "what the verb shows"),
+    "shim/session/given.py": ("tests/shim/cli/test_handoff.py", "what a run was given, as its verdicts tell"),
     "shim/errors.py": ("tests/shim/cli/test_run.py", "names and exit codes only"),
     "shim/machine/architecture.py": (
         "tests/shim/machine/test_x86_64.py",

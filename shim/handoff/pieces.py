@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import MemoryFault
 from efi_services.tcg.piece import piece
-from shim.handoff import x86
+from shim.handoff import setup_data, x86
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 #: Documentation/arch/x86/boot.rst: the command line's largest size.
 _CMDLINE_SIZE = 0x238
-_SETUP_DATA = struct.Struct("<QII")
-_SETUP_INDIRECT = 1 << 31
-_INDIRECT = struct.Struct("<IIQQ")
-#: More links than a stub makes; a hostile list may be a ring.
-_MOST_LINKS = 64
 
 
 def collect(state: dict[str, Any], ram: Ram) -> list[Piece]:
@@ -70,15 +65,7 @@ def _text_size(address: int, ram: Ram) -> int:
 
 def _setup_data(address: int, ram: Ram) -> Iterator[tuple[str, int, int]]:
     """Each link's payload, and before it what an indirect one points to."""
-    seen: set[int] = set()
-    while address and address not in seen and len(seen) < _MOST_LINKS:
-        seen.add(address)
-        try:
-            following, kind, size = _SETUP_DATA.unpack(ram.view(address, _SETUP_DATA.size))
-            if kind == _SETUP_INDIRECT and size >= _INDIRECT.size:
-                _, _, length, target = _INDIRECT.unpack(ram.view(address + _SETUP_DATA.size, _INDIRECT.size))
-                yield "setup_data target", target, length
-        except MemoryFault:
-            return
-        yield "setup_data", address + _SETUP_DATA.size, size
-        address = following
+    for link in setup_data.links(address, ram.view):
+        if link.target is not None:
+            yield "setup_data target", *link.target
+        yield "setup_data", link.content, link.size

@@ -10,7 +10,7 @@ from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
-from shim.handoff import arm, arm64, riscv64, x86
+from shim.handoff import arm, arm64, page_walk, riscv64, x86
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
         "entered_from": stop.came_from,
         "entered_from_image": firmware.images.name_at(stop.came_from),
         "registers": registers,
+        "page_tables": page_walk.summary(name, registers, machine.ram.view),
         **_DECODERS[name].collect(machine.ram, registers),
         "configuration_tables": {str(guid): address for guid, address in tables.items()},
         "system_table": firmware.system_table,

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import MemoryFault
+from shim.handoff import setup_data
 from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ E820_TYPES = {
 
 #: Field: offset, struct format. Numbers that are addresses in two halves are put together below.
 _FIELDS = {
+    "screen_orig_video_isVGA": (0x00F, "<B"),
+    "screen_lfb_width": (0x012, "<H"),
+    "screen_lfb_height": (0x014, "<H"),
+    "screen_lfb_depth": (0x016, "<H"),
+    "screen_lfb_base": (0x018, "<I"),
+    "screen_lfb_size": (0x01C, "<I"),
+    "screen_lfb_linelength": (0x024, "<H"),
     "acpi_rsdp_addr": (0x070, "<Q"),
     "ext_ramdisk_image": (0x0C0, "<I"),
     "ext_ramdisk_size": (0x0C4, "<I"),
@@ -41,6 +49,34 @@ _FIELDS = {
     "initrd_addr_max": (0x22C, "<I"),
     "xloadflags": (0x236, "<H"),
     "setup_data": (0x250, "<Q"),
+}
+#: What the fields mean; struct boot_params, and of it struct setup_header.
+MEANINGS = {
+    "acpi_rsdp_addr": "where ACPI's RSDP lies; 0: the kernel asks the EFI configuration tables",
+    "ext_ramdisk_image": "bits 32 to 63 of the initrd's address",
+    "ext_ramdisk_size": "bits 32 to 63 of the initrd's size",
+    "ext_cmd_line_ptr": "bits 32 to 63 of the command line's address",
+    "alt_mem_k": "KiB of memory above 1 MiB, as the BIOS would have told",
+    "e820_entries": "entries of the e820 map",
+    "secure_boot": "Secure Boot: 0 unset, 1 unknown, 2 off, 3 on",
+    "root_flags": "1: the root file system is mounted read-only at first",
+    "vid_mode": "video mode; 0xffff: normal",
+    "type_of_loader": "who loaded it; 0x21: an EFI stub",
+    "loadflags": "bit 0: loaded high; bit 1: KASLR is on",
+    "code32_start": "where to jump in 32-bit mode; an EFI stub leaves it 0",
+    "ramdisk_image": "bits 0 to 31 of the initrd's address",
+    "ramdisk_size": "bits 0 to 31 of the initrd's size",
+    "cmd_line_ptr": "bits 0 to 31 of the command line's address",
+    "initrd_addr_max": "the highest address that the initrd may have",
+    "xloadflags": "what the kernel can do, as its file says",
+    "setup_data": "where the list of setup_data begins; 0: there is none",
+    "screen_orig_video_isVGA": "the kind of screen; 0: none that the stub knows, 0x70: EFI framebuffer",
+    "screen_lfb_width": "pixels in a line",
+    "screen_lfb_height": "lines",
+    "screen_lfb_depth": "bits of a pixel",
+    "screen_lfb_base": "where the framebuffer lies",
+    "screen_lfb_size": "its bytes",
+    "screen_lfb_linelength": "bytes from one line to the next",
 }
 _EFI_INFO = {
     "systab": (0x1C4, "<I"),
@@ -119,6 +155,10 @@ def _boot_params(ram: Ram, address: int) -> dict[str, Any] | None:
         return None
     decoded["address"] = address
     decoded["command_line"] = _text_at(ram, decoded["command_line_address"])
+    decoded["setup_data"] = [
+        {"address": each.address, "type": setup_data.TYPES.get(each.type, str(each.type)), "size": each.size}
+        for each in setup_data.links(decoded["fields"]["setup_data"], ram.view)
+    ]
     return decoded
 
 

@@ -16,6 +16,7 @@ class LoadableImage:
     """An image file that the firmware can place (the `ImageFile` port)."""
 
     def __init__(self, payload: payloads.Payload) -> None:
+        self.payload = payload
         self._data = payload.data
         self._image = image = payload.image
         self.architecture = image.machine.value

@@ -25,10 +25,12 @@ from shim.engine import engine_info
 from shim.errors import NotRunnableError, UsageError
 from shim.handoff import pieces as handed
 from shim.handoff import state
+from shim.handoff.verdicts.judge import FILE as VERDICTS
+from shim.handoff.verdicts.judge import judge, to_json
 from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.measure import pieces
-from shim.session import measurements
+from shim.session import given, measurements
 from shim.session.from_disk import DiskBoot, build_with
 from shim.tpm.authenticode import PeDigests
 from shim.tpm.swtpm import Swtpm
@@ -195,6 +197,7 @@ class Session:
         handoff = report.Handoff()
         if stop is not None and entry is not None:
             state.save(self._folder, entry, self._machine.ram)
+            self._judge(entry)
             pieces.save(self._folder / pieces.HANDED, handed.collect(entry, self._machine.ram))
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
         if self._request.dump_ram:
@@ -206,6 +209,14 @@ class Session:
         write_whole(self._folder / "console.txt", self._firmware.console.text)
         write_whole(self._folder / "run.json", made.to_json())
         return made
+
+    def _judge(self, entry: dict[str, Any]) -> None:
+        boot, inputs = self._request.boot, self._watcher.inputs
+        given_ = given.collect(
+            self._firmware, self._machine.ram, entry["entered_from"], inputs, from_disk=boot is not None
+        )
+        verdicts = judge(entry, self._machine.ram, given_)
+        write_whole(self._folder / VERDICTS, to_json(verdicts))
 
     def _let_go(self) -> None:
         """Leave what is the host's: a TPM, the disks."""

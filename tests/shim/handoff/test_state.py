@@ -29,7 +29,17 @@ def collect(ram):
     """Collects the state of a machine with this RAM; registers can be changed."""
 
     def collects(tables=None, machine="x86_64", **registers):
-        values = {"rsi": BOOT_PARAMS, "gdt_base": GDT, "gdt_limit": 15, "idt_base": 0x5000, "idt_limit": 4095}
+        values = {
+            "cr0": 0,
+            "cr3": 0,
+            "cr4": 0,
+            "efer": 0,
+            "rsi": BOOT_PARAMS,
+            "gdt_base": GDT,
+            "gdt_limit": 15,
+            "idt_base": 0x5000,
+            "idt_limit": 4095,
+        }
         machine = SimpleNamespace(
             architecture=SimpleNamespace(name=machine), ram=ram, handoff_registers=lambda: {**values, **registers}
         )

@@ -73,6 +73,9 @@ FIELDS = {
     "root_flags": (0x1F2, 2), "vid_mode": (0x1FA, 2), "type_of_loader": (0x210, 1), "loadflags": (0x211, 1),
     "code32_start": (0x214, 4), "ramdisk_image": (0x218, 4), "ramdisk_size": (0x21C, 4), "cmd_line_ptr": (0x228, 4),
     "initrd_addr_max": (0x22C, 4), "xloadflags": (0x236, 2), "setup_data": (0x250, 8),
+    "screen_orig_video_isVGA": (0x00F, 1), "screen_lfb_width": (0x012, 2), "screen_lfb_height": (0x014, 2),
+    "screen_lfb_depth": (0x016, 2), "screen_lfb_base": (0x018, 4), "screen_lfb_size": (0x01C, 4),
+    "screen_lfb_linelength": (0x024, 2),
 }  # fmt: skip
 
 
@@ -86,8 +89,8 @@ def test_fields_are_where_the_boot_protocol_has_them(name):
     assert {each: found for each, found in fields.items() if found} == {name: value}
 
 
-def test_all_fields_are_looked_at():
-    assert set(x86.decode(bytes(4096))["fields"]) == set(FIELDS)
+def test_all_fields_are_looked_at_and_explained():
+    assert set(x86.decode(bytes(4096))["fields"]) == set(FIELDS) == set(x86.MEANINGS)
 
 
 def test_the_e820_map():

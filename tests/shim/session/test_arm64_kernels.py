@@ -7,6 +7,8 @@ import struct
 
 import pytest
 
+from handoffs import broken_rules
+
 CLOUD = ("debian:bookworm/cloud-arm64", "debian:trixie/cloud-arm64", "debian:trixie-backports/cloud-arm64")
 FULL = ("debian:bookworm/arm64", "debian:trixie/arm64", "debian:trixie-backports/arm64")
 INITRD = bytes(range(256)) * 5000 + b"the end"
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.kernel
 def run(command, tmp_path, *arguments):
     done = command("run", *arguments, "--json", "--out", "run")
     assert done.code == 0
+    assert broken_rules(tmp_path / "run") == []
     return json.loads(done.out), json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
 
 

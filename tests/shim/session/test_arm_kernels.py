@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from handoffs import broken_rules
+
 #: Not that of the backports: its index is wrong on the mirrors for days on end.
 NAMES = ("debian:bookworm/armmp", "debian:trixie/armmp", "debian:sid/armmp")
 INITRD = bytes(range(256)) * 500 + b"the end"
@@ -33,6 +35,7 @@ def test_reaches_the_unpacked_kernel_with_command_line_and_initrd(kernel, comman
     assert report["calls"]["unimplemented"] == {}
     assert report["engine"]["deterministic"] is True
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert broken_rules(tmp_path / "run") == []
     assert state["entered_from_image"] == "payload"
     registers = state["registers"]
     # Documentation/arch/arm/booting.rst: 0, the machine and the device tree; Supervisor mode, A32, no interrupts.

@@ -7,6 +7,8 @@ import struct
 
 import pytest
 
+from handoffs import broken_rules
+
 NAME = "debian:bookworm/686-pae"
 INITRD = bytes(range(256)) * 500 + b"the end"
 
@@ -30,6 +32,7 @@ def test_reaches_the_kernel_entry_with_command_line_and_initrd(kernel, command, 
     assert report["calls"]["unimplemented"] == {}
     assert report["engine"]["deterministic"] is True
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert broken_rules(tmp_path / "run") == []
     assert state["entered_from_image"] == "payload"
     # With nokaslr the kernel lies at CONFIG_PHYSICAL_START, which is where its entry is.
     assert state["entry"] == 0x1000000
@@ -66,6 +69,7 @@ def test_a_kernel_of_64_bits_reaches_its_entry_on_firmware_of_32(kernel, command
     assert report["calls"]["by_name"]["ExitBootServices"] == 1
     assert report["calls"]["unimplemented"] == {}
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert broken_rules(tmp_path / "run") == []
     assert state["registers"]["efer"] & 0x500 == 0x500, "long mode"
     assert state["boot_params"]["efi_info"]["loader_signature"] == "EL32"
     assert state["boot_params"]["efi_info"]["system_table"] == state["system_table"]

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from handoffs import broken_rules
 from shim.trace.findings import KINDS
 
 CLOUD = ("debian:bookworm/cloud-amd64", "debian:trixie/cloud-amd64", "debian:trixie-backports/cloud-amd64")
@@ -31,6 +32,7 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     assert report["calls"]["unimplemented"] == {}
     assert report["engine"]["deterministic"] is True
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert broken_rules(tmp_path / "run") == []
     assert state["entered_from_image"] == "payload"
     boot_params = state["boot_params"]
     assert boot_params["efi_info"]["loader_signature"] == "EL64"
@@ -54,6 +56,7 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
     )
     assert done.code == 0
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert broken_rules(tmp_path / "run") == []
     boot_params = state["boot_params"]
     assert boot_params["command_line"] == line
     with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:

@@ -7,6 +7,8 @@ import struct
 
 import pytest
 
+from handoffs import broken_rules
+
 KERNELS = ("debian:trixie/riscv64", "debian:sid/riscv64")
 INITRD = bytes(range(256)) * 5000 + b"the end"
 BARE = 'name = "bare"\nmachine = "riscv64"\n[memory]\nsize = "512M"\nbase = "2G"\n[firmware]\nrng = false\n'
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.kernel
 def run(command, tmp_path, *arguments):
     done = command("run", *arguments, "--json", "--out", "run")
     assert done.code == 0
+    assert broken_rules(tmp_path / "run") == []
     return json.loads(done.out), json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
 
 

@@ -1,0 +1,1 @@
+"""Judging a hand-off: rules in a file for each subject, and what each comes to."""
