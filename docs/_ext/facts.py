@@ -22,6 +22,8 @@ from shim.config import ready
 from shim.config.platform import Platform
 from shim.config.run import RunReport
 from shim.errors import ExitCode
+from shim.handoff.verdicts.judge import RULES
+from shim.handoff.verdicts.rule import EVERYWHERE
 from shim.measure.formats import FORMATS
 from shim.measure.profiles import PROFILES
 from shim.report import services
@@ -164,6 +166,20 @@ def profiles() -> str:
     return f"{ways}\n{options}"
 
 
+def verdicts() -> str:
+    """The rules for a hand-off, one with the same name and words on several architectures once."""
+    rows: dict[tuple[str, str, str], set[str]] = {}
+    for each in RULES:
+        rows.setdefault((each.name, each.demands, each.source), set()).update(each.architectures)
+    return _table(
+        ("rule", "what it demands", "architectures", "source"),
+        (
+            (f"`{name}`", demands, "all" if on == EVERYWHERE else ", ".join(sorted(on)), source)
+            for (name, demands, source), on in rows.items()
+        ),
+    )
+
+
 FRAGMENTS: dict[str, Callable[[], str]] = {
     "verbs.md": verbs,
     "options.md": options,
@@ -179,6 +195,7 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "kinds.md": kinds,
     "formats.md": formats,
     "profiles.md": profiles,
+    "verdicts.md": verdicts,
     "run.schema.json": lambda: json.dumps(RunReport.json_schema(), indent=2) + "\n",
     "platform.schema.json": lambda: json.dumps(Platform.model_json_schema(), indent=2) + "\n",
 }

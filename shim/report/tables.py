@@ -78,18 +78,20 @@ def show_handoff(run: RunFolder, _limit: int) -> None:
     state = run.json("handoff/state.json")
     if state is None:
         raise UnreadableError(f"{run.path}: no kernel entry was reached, so there is no hand-off")
-    write_tree(_readable(state))
+    write_tree(readable(state))
 
 
-def _readable(state: dict[str, Any]) -> dict[str, object]:
-    """Addresses in hex, the memory map and e820 a line each."""
+def readable(state: dict[str, Any]) -> dict[str, object]:
+    """A hand-off's state: addresses in hex, the memory map and e820 a line each."""
     shown: dict[str, object] = {}
     for name, value in state.items():
         match value:
+            case bool():
+                shown[name] = value
             case int():
                 shown[name] = f"{value:#x}"
             case dict():
-                shown[name] = _readable(value)
+                shown[name] = readable(value)
             case [{"pages": _}, *_]:
                 shown[name] = [
                     {
