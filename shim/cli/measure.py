@@ -31,7 +31,6 @@ def measure(
 ) -> None:
     """Say what a boot measures: logs, register values and reference values from a run."""
     from shim.measure.formats import FORMATS, write_all
-    from shim.measure.formats.common import unknown_names
     from shim.measure.profiles import PROFILES
     from shim.trace.folder import open_run
 
@@ -61,12 +60,21 @@ def measure(
         _write(made, form, output)
         for name, why in refused.items():
             sys.stderr.write(f"without {name}: {why}\n")
+        _say_what_is_left_out([name for name in FORMATS if name not in refused and FORMATS[name].silent], measured)
     elif form:
         _write(FORMATS[form].write(measured), form, output)
-        if FORMATS[form].silent and (names := unknown_names(measured)):
-            sys.stderr.write(f"{form} leaves out {', '.join(names)}: a part of them is the machine's own\n")
+        _say_what_is_left_out([form] if FORMATS[form].silent else [], measured)
     else:
         _report().show_measured(measured)
+
+
+def _say_what_is_left_out(forms: list[str], measured: "Measured") -> None:
+    """For forms that have no place to say it themselves."""
+    from shim.measure.formats.common import unknown_names
+
+    if forms and (names := unknown_names(measured)):
+        verb = "leaves" if len(forms) == 1 else "leave"
+        sys.stderr.write(f"{', '.join(forms)} {verb} out {', '.join(names)}: a part of them is the machine's own\n")
 
 
 def _extend(measured: "Measured", where: str) -> None:

@@ -121,6 +121,7 @@ def test_all_forms_at_once_go_into_a_folder(measure, tmp_path):
     assert refused == {"ccel", "aael", "inputs"}
     assert made == FORMATS.keys() - refused
     assert measure("--format", "json", "-o", "json").code == 0
+    assert "pcrlock, rvps, corim, policy leave out PCR 0, PCR 2" in done.err
     assert (tmp_path / "all/json").read_bytes() == (tmp_path / "json").read_bytes()
 
 
