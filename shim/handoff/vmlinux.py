@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from payloads.model import BzImageHeader
 
-#: A kernel's own room is what init_size says; no kernel has more.
-_MOST_BYTES = 512 << 20
+#: A kernel's own room is what init_size says; Debian's largest have a quarter of this.
+_MOST_BYTES = 256 << 20
 _MOST_SEGMENTS = 64
 _PT_LOAD = 1
 
@@ -58,28 +58,27 @@ class Vmlinux:
 
         One shift explains all relocated places, or they are different.
         """
+        found = np.frombuffer(memory, np.uint8, self.size)
+        # Places of 32 bits, those that are counted backwards, those of 64 bits; from Linux 6.15 on, no backward ones.
+        with_three = self._first_wrong(found, ((4, 1), (4, -1), (8, 1)))
+        if with_three is None:
+            return None
+        with_two = self._first_wrong(found, ((4, 1), (8, 1)))
+        return None if with_two is None else max(with_three, with_two)
+
+    def _first_wrong(self, found: npt.NDArray[np.uint8], lists: tuple[tuple[int, int], ...]) -> int | None:
+        """The first byte that is another, where the relocations are of these widths and directions."""
         plain = np.zeros(self.size, np.uint8)
         for each in self.segments:
             plain[each.offset : each.offset + len(each.data)] = np.frombuffer(each.data, np.uint8)
-        found = np.frombuffer(memory, np.uint8, self.size)
-        if not self.relocations:
-            return self._first(plain != found)
-        first, *others = self.relocations
-        _add(plain, first, 4, shift := _shift(plain, found, first))
-        # Places of 32 bits, those that are counted backwards, those of 64 bits; from Linux 6.15 on, no backward ones.
-        two, three = plain.copy(), plain
-        for places, width, sign in zip(others, (4, 8), (-1, 1), strict=False):
-            _add(three, places, width, sign * shift)
-        for places in others[:1]:
-            _add(two, places, 8, shift)
-        three_wrong, two_wrong = self._first(three != found), self._first(two != found)
-        return None if three_wrong is None or two_wrong is None else max(three_wrong, two_wrong)
-
-    def _first(self, wrong: npt.NDArray[np.bool_]) -> int | None:
+        shift = _shift(plain, found, self.relocations[0]) if self.relocations else 0
+        for places, (width, sign) in zip(self.relocations, lists, strict=False):
+            _add(plain, places, width, sign * shift)
         for each in self.segments:
-            places = np.flatnonzero(wrong[each.offset : each.offset + len(each.data)])
-            if len(places):
-                return each.offset + int(places[0])
+            span = slice(each.offset, each.offset + len(each.data))
+            wrong = np.flatnonzero(plain[span] != found[span])
+            if len(wrong):
+                return each.offset + int(wrong[0])
         return None
 
 

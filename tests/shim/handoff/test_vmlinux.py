@@ -79,4 +79,4 @@ def test_hostile_headers(changes, tail):
         kernel = vmlinux.parse(bytes(data), PREFERRED)
     except UndecodableError:
         return
-    assert 0 <= kernel.entry < kernel.size <= 512 << 20
+    assert 0 <= kernel.entry < kernel.size <= 256 << 20
