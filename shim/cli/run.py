@@ -54,7 +54,10 @@ def run(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write run.json to stdout, and nothing else there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    unprivileged: Annotated[bool, typer.Option("--unprivileged", hidden=True)] = False,
+    unprivileged: Annotated[
+        bool,
+        typer.Option("--unprivileged", help="In user mode; tell what needs more, and do it for the payload."),
+    ] = False,
     screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
@@ -65,12 +68,8 @@ def run(
     from shim.report.live import Live
     from shim.session.from_disk import find, is_on_disk
 
-    for given, name in (
-        (unprivileged, "--unprivileged"),
-        (screenshot, "--screenshot"),
-    ):
-        if given:
-            raise UsageError(f"{name} {_LATER}")
+    if screenshot:
+        raise UsageError(f"--screenshot {_LATER}")
     if trace not in ("calls", "exact", None):
         raise UsageError(f"--trace {trace}: give calls or exact")
     if keep_accesses and trace == "calls":
@@ -104,7 +103,18 @@ def run(
     # With the released engine a kernel's accesses take a minute; that has to be asked for.
     trace = trace or ("exact" if engine_info().patched or keep_accesses else "calls")
     request = Request(
-        program, machine, cmdline, data, trace, seed, max_seconds, max_blocks, dump_ram, keep=keep_accesses, boot=boot
+        program,
+        machine,
+        cmdline,
+        data,
+        trace,
+        seed,
+        max_seconds,
+        max_blocks,
+        dump_ram,
+        keep=keep_accesses,
+        boot=boot,
+        unprivileged=unprivileged,
     )
     check(request)
     folder = new_run_folder(out, program.name)

@@ -12,7 +12,9 @@ from shim.errors import UsageError
 
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    what: Annotated[str, typer.Argument(help="calls, accesses, regions, events or handoff; the summary without.")] = "",
+    what: Annotated[
+        str, typer.Argument(help="calls, accesses, regions, privileged, events or handoff; the summary without.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=0, help="Rows at the most; 0 for all.")] = 0,
     by: Annotated[str, typer.Option(help="Sum accesses by region, function, code (instruction) or call.")] = "region",
     code: Annotated[
@@ -31,6 +33,7 @@ def show(
         "": tables.show_summary,
         "calls": tables.show_calls,
         "regions": tables.show_regions,
+        "privileged": tables.show_privileged,
         "events": tables.show_events,
         "handoff": tables.show_handoff,
     }

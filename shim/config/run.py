@@ -49,6 +49,7 @@ class InputInfo(Model):
     """What else went in: the command line, the initrd's digest, the seed.
 
     *boot* is what of the platform's disks was booted: `disk:` and a file's path, or by itself for the boot manager.
+    *unprivileged* says that the payload ran in user mode.
     """
 
     cmdline: str | None
@@ -56,6 +57,7 @@ class InputInfo(Model):
     initrd_size: int | None
     seed: int
     boot: str | None = None
+    unprivileged: bool = False
 
 
 class Outcome(Model):
@@ -93,6 +95,13 @@ class Accesses(Model):
     bytes_written: int | None = None
     digest: str | None = None
     kept: bool | None = None
+
+
+class Privileged(Model):
+    """Privileged instructions of a payload that ran in user mode: how many were performed, and of which kinds."""
+
+    count: int
+    by_name: dict[str, int]
 
 
 class MemoryInfo(Model):
@@ -169,6 +178,7 @@ class RunReport(Model):
     handoff: Handoff
     calls: Calls
     accesses: Accesses
+    privileged: Privileged | None = None
     memory: MemoryInfo
     findings: list[Finding]
     measurements: list[Measurement]

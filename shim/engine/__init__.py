@@ -176,6 +176,14 @@ class Engine:
         except unicorn.UcError as error:
             raise EmulationError(error.errno) from None
 
+    def execute(self, address: int, code: bytes) -> None:
+        """Execute *code*, of one instruction, at *address* instead of what is there; raises EmulationError."""
+        before = bytes(self._uc.mem_read(address, len(code)))
+        self._uc.mem_write(address, code)
+        self.run(address, address + len(code))
+        self._uc.mem_write(address, before)
+        self.drop_code(address, address + len(code))
+
     def stop(self) -> None:
         """Stop the emulation, from within a hook."""
         self._uc.emu_stop()
@@ -201,6 +209,17 @@ class Engine:
             1,
             0,
             unicorn.x86_const.UC_X86_INS_IN,
+        )
+
+    def hook_port_writes(self, callback: Callable[[int, int], None]) -> None:
+        """Report writes to x86 ports: *callback* gets the port and how many bytes are written."""
+        self._uc.hook_add(
+            unicorn.UC_HOOK_INSN,
+            lambda _uc, port, size, _value, _data: callback(port, size),
+            None,
+            1,
+            0,
+            unicorn.x86_const.UC_X86_INS_OUT,
         )
 
     def hook_code(self, start: int, end: int, callback: Callable[[int], None]) -> None:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shim.machine.architecture import Architecture, Trap
+    from shim.machine.user.mode import Performed, UserMode
 
 #: A callback for blocks: engine, address, size, data.
 _BLOCK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
 #: Blocks between two looks at the wall clock and at Ctrl-C: some 30 ms.
 SLICE = 1 << 20
+#: The same in instructions that were done for a payload in user mode, as much time: each restarts the emulation.
+PERFORMED_SLICE = 256
 #: What one read of the CPU's own clock takes, in virtual nanoseconds.
 COUNTER_READ_NS = 25
 
@@ -37,6 +40,8 @@ class Layout:
     page_tables: int
     descriptor_tables: int
     reserved: tuple[tuple[int, int, str], ...] = ()
+    #: Where payloads run without privileges.
+    user_mode: UserMode | None = None
 
     @property
     def own_regions(self) -> tuple[tuple[int, int, str, str], ...]:
@@ -94,7 +99,9 @@ class Machine:
     def __init__(self, layout: Layout, cpu_model: str, seed: int) -> None:
         self.architecture = arch = layout.architecture
         self.ram = Ram(layout.ram)
-        self.tables = PageTables(self.ram, layout.page_tables, layout.mapped, arch.entry_format)
+        self._user = user = layout.user_mode
+        form = arch.entry_format if user is None else user.entry_format(arch.entry_format)
+        self.tables = PageTables(self.ram, layout.page_tables, layout.mapped, form)
         self.monitor = Monitor()
         self.clock = VirtualClock(self.monitor)
         self.entropy = SeededEntropy(seed, "entropy")
@@ -106,11 +113,17 @@ class Machine:
         self._raised: BaseException | None = None
         self._trap: Trap | None = None
         self._until = 0
+        #: Gets what was done for a payload in user mode.
+        self.performed: Callable[[Performed], None] = lambda _performed: None
+        self._looked_after = 0
+        self._ends = ""
         for address, size, pointer in self.ram.blocks():
             engine.map(address, size, pointer)
         self.ram.write(layout.descriptor_tables, arch.descriptor_tables)
         self.tables.flush = engine.flush_tlb
         self.ram.changed = self._memory_changed
+        if user is not None:
+            user.watch(engine, lambda each: self.performed(each))
         self._set_up_monitor(seed)
         engine.hook_interrupts(self._on_exception)
 
@@ -140,6 +153,10 @@ class Machine:
         # The last gate page ends with bytes that belong to no gate.
         self._until = gates[-1][1] - 1
         self.architecture.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
+        if self._user is not None:
+            self.monitor.limit = self.monitor.blocks + 1
+            self._user.enter(self._engine, gates[-1][0])
+            self.monitor.blocks = 0
         for start, end in gates:
             self._engine.hook_code(start, end, self._at_gate)
 
@@ -191,13 +208,29 @@ class Machine:
                 if reason is not None:
                     return Stop("budget", reason, pc)
                 continue
-            if self._is_no_fault():
-                continue
-            return Stop("fault", self._describe(pc, failure), pc)
+            if not self._is_no_fault():
+                return Stop("fault", self._describe(pc, failure), pc)
+            if self._ends:
+                (pc,) = self.read((self._pc,))
+                return Stop("fault", f"{self._ends}, pc {pc:#x}", pc)
+            reason = self._look(poll)
+            if reason is not None:
+                return Stop("budget", reason, pc)
+
+    def _look(self, poll: Callable[[], str | None]) -> str | None:
+        """A payload that traps all the time never executes enough blocks in a row to be looked at."""
+        self._looked_after += 1
+        return poll() if self._looked_after % PERFORMED_SLICE == 0 else None
+
+    def leave_user_mode(self) -> None:
+        """Leave the page tables as they would be after a run with privileges."""
+        if self._user is not None:
+            self.tables.withdraw(self._user.entry_bit)
 
     def handoff_registers(self) -> dict[str, int]:
         """Registers as a hand-off reports them."""
-        return self.architecture.handoff_registers(self._engine)
+        registers = self.architecture.handoff_registers(self._engine)
+        return registers if self._user is None else self._user.privileged(registers)
 
     def protect(self, start: int, size: int, access: Access) -> None:
         """The Mmu port: permissions of pages."""
@@ -251,11 +284,16 @@ class Machine:
             self.write({self._pc: self._trap.pc})
 
     def _is_no_fault(self) -> bool:
-        """Whether the trap was the first fetch from a page that may be executed, or a call to what is below."""
+        """Whether the trap was the first fetch from a page that may be executed, or something that was then done."""
         trap = self._trap
         if trap is None:
             return False
         if trap.fetch and trap.address is not None and self.tables.execute(trap.address):
+            return True
+        done = None if self._user is None else self._user.perform(self._engine, trap, self.ram)
+        if done is not None:
+            self.performed(done)
+            self._ends = done.ends
             return True
         return self.architecture.emulate(self._engine, trap)
 

@@ -142,6 +142,14 @@ class PageTables:
                 else:
                     entries[at] = (entry & ~permissions) | bits
 
+    def withdraw(self, bit: int) -> None:
+        """Clear a bit in all entries, once no CPU uses them any more."""
+        entries = self._words
+        for at, entry in enumerate(entries):
+            if entry & bit:
+                entries[at] = entry & ~bit
+        self.flush()
+
     def runs(self, start: int, end: int) -> Iterator[tuple[int, int, Access | None]]:
         """Start and end of the parts of a range whose pages are alike, and what they allow; None: not mapped."""
         before, since = self.access(start), start

@@ -48,6 +48,11 @@ def numbers(names: Iterable[str]) -> dict[str, int]:
     return {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in names}
 
 
+def absent_port(_port: int, size: int) -> int:
+    """What a read of *size* bytes gives where nothing is behind the port."""
+    return (1 << 8 * size) - 1
+
+
 class X86:
     """The part of an architecture that doesn't depend on its width."""
 
@@ -74,7 +79,7 @@ class X86:
         monitor.rax, monitor.rcx, monitor.rdx = (self.registers[each] for each in self.counter)
         engine.hook_native_instruction(x86.UC_X86_INS_RDTSC, monitor.rdtsc_callback, monitor.state)
         engine.hook_native_instruction(x86.UC_X86_INS_RDTSCP, monitor.rdtscp_callback, monitor.state)
-        engine.hook_port_reads(lambda _port, size: (1 << 8 * size) - 1)
+        engine.hook_port_reads(absent_port)
 
     def mask_interrupts(self, engine: Engine) -> None:
         """Clear the interrupt flag."""

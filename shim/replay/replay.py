@@ -75,6 +75,7 @@ def replay(
         keep_calls=calls,
         most_rows=was.accesses.count if cut else None,
         boot=boot,
+        unprivileged=was.inputs.unprivileged,
     )
     try:
         with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:

@@ -114,6 +114,9 @@ def summary_table(report: RunReport) -> Table:
         counted = report.accesses
         add("accesses", f"{counted.count:,}: {counted.reads:,} reads, {counted.writes:,} writes")
         add("digest", counted.digest)
+    if report.privileged is not None:
+        kinds = ", ".join(f"{count}× {name}" for name, count in report.privileged.by_name.items())
+        add("privileged", f"{report.privileged.count:,} instructions were performed for it{kinds and f': {kinds}'}")
     for finding in report.findings:
         # A fault is the outcome already.
         if finding.kind == "fault":

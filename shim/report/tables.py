@@ -15,7 +15,7 @@ from shim.errors import UnreadableError
 from shim.report.live import summary_table
 from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
-from shim.trace.tables import CALLS, REGIONS
+from shim.trace.tables import CALLS, PRIVILEGED, REGIONS
 
 if TYPE_CHECKING:
     from shim.trace.folder import RunFolder
@@ -59,6 +59,20 @@ def show_regions(run: RunFolder, limit: int) -> None:
             "end" if row["died_call"] is None else row["died_call"],
             *counts,
         )
+    stdout_console().print(table)
+
+
+def show_privileged(run: RunFolder, limit: int) -> None:
+    """Privileged instructions of a payload in user mode."""
+    if run.report.privileged is None:
+        raise UnreadableError(f"{run.path}: the payload ran with its privileges; use run --unprivileged")
+    if not run.report.privileged.count:
+        stdout_console().print("none: the payload ran without any privilege")
+        return
+    table = _table("pc", "image", "times", "from call", "instruction", "meaning")
+    for row in _rows(run, PRIVILEGED, limit):
+        counts = row["count"], row["first_call"]
+        _add(table, f"{row['pc']:#x}", row["image"], *counts, row["instruction"], row["meaning"])
     stdout_console().print(table)
 
 

@@ -20,6 +20,7 @@ from shim.config.platform import MAX_MEMORY, MIN_MEMORY
 from shim.errors import UsageError
 from shim.machine.architectures import architecture_of
 from shim.machine.machine import Layout
+from shim.machine.user import USER_MODES
 from shim.session.device_tree import flatten
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 
-def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
-    """The machine's layout and the firmware's platform; raises UsageError where the memory makes no sense."""
+def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, firmware_platform.Platform]:
+    """The machine's layout and the firmware's platform; raises UsageError where the memory makes no sense.
+
+    Where it is *unprivileged*, payloads run in user mode.
+    """
     architecture, memory = architecture_of(platform.machine, platform.exception_level), platform.memory
     if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
         raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
@@ -63,6 +67,7 @@ def build(platform: Platform) -> tuple[Layout, firmware_platform.Platform]:
         page_tables=top,
         descriptor_tables=top + room - len(architecture.descriptor_tables),
         reserved=tuple((each.start, each.end, each.type.name) for each in reserved[:-1]),
+        user_mode=USER_MODES[platform.machine] if unprivileged else None,
     )
     return layout, firmware_platform.Platform(
         name=platform.name,

@@ -57,9 +57,11 @@ def find(name: str | None, platform: Platform) -> DiskBoot:
         raise
 
 
-def build_with(platform: Platform, disks: Attached) -> tuple[Layout, firmware_platform.Platform]:
+def build_with(
+    platform: Platform, disks: Attached, *, unprivileged: bool = False
+) -> tuple[Layout, firmware_platform.Platform]:
     """As `build`, with the boot entries that refer to the disks."""
-    layout, made = build(platform)
+    layout, made = build(platform, unprivileged=unprivileged)
     # Of two variables with one name the later counts: the user's own.
     return layout, replace(made, variables=(*disks.boot_variables(platform), *made.variables))
 

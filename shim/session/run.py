@@ -29,6 +29,7 @@ from shim.handoff.verdicts.judge import FILE as VERDICTS
 from shim.handoff.verdicts.judge import judge, to_json
 from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
+from shim.machine.user import USER_MODES
 from shim.measure import pieces
 from shim.session import given, measurements
 from shim.session.from_disk import DiskBoot, build_with
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from efi_services.service import Calls
     from payloads import Payload
     from shim.config.platform import Platform
+    from shim.machine.user.mode import Performed
     from shim.trace.accesses import Recorder
 
 #: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
@@ -80,6 +82,8 @@ class Request:
     most_rows: int | None = None
     #: The run begins on one of the platform's disks, which are open already.
     boot: DiskBoot | None = None
+    #: In user mode.
+    unprivileged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class Session:
 
     def _switch_on(self, abi: Abi, show: Callable[[str], None]) -> None:
         request, folder = self._request, self._folder
-        layout, platform = build_with(request.platform, self._disks)
+        layout, platform = build_with(request.platform, self._disks, unprivileged=request.unprivileged)
         # A folder with it and without run.json is of a run that has not come to its end.
         write_whole(folder / "platform.toml", self._disks.platform.toml)
         self._watcher = Watcher(folder, show)
@@ -159,6 +163,7 @@ class Session:
             raise NotRunnableError(self._why_not(error)) from None
         except PlatformError as error:
             raise UsageError(f"platform {request.platform.name}: {error}") from None
+        machine.performed = self._performed
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
             machine.watch_natively(self._recorder.folder)
@@ -178,6 +183,7 @@ class Session:
         entry: dict[str, Any] | None = None
         try:
             ended, stop = self._execute()
+            self._machine.leave_user_mode()
             if stop is not None:
                 entry = state.collect(self._machine, self._firmware, stop)
                 for address, name in state.places(entry):
@@ -263,6 +269,10 @@ class Session:
         reason = self._out_of_time()
         if reason is not None:
             raise RunEnds("budget", None, reason)
+
+    def _performed(self, performed: Performed) -> None:
+        """The machine did something for a payload in user mode."""
+        self._watcher.privileged(self._firmware.images.name_at(performed.pc), performed)
 
     def _watch_for_handoff(self) -> None:
         """Boot services are gone: the next block outside all images that run or at a declared entry is its."""
@@ -372,6 +382,7 @@ class Session:
                 initrd_size=None if request.initrd is None else len(request.initrd),
                 seed=request.seed,
                 boot=request.boot.asked if request.boot is not None else None,
+                unprivileged=request.unprivileged,
             ),
             outcome=outcome,
             boot_services_exited=self._firmware.boot_services_exited,
@@ -382,6 +393,11 @@ class Session:
                 unimplemented=dict(sorted(watcher.unimplemented.items())),
             ),
             accesses=report.Accesses(level=request.trace, **summary),  # type: ignore[arg-type]
+            privileged=report.Privileged(
+                count=watcher.privileged_by_name.total(), by_name=dict(sorted(watcher.privileged_by_name.items()))
+            )
+            if request.unprivileged
+            else None,
             memory=report.MemoryInfo(
                 ram_bytes=machine.ram.size,
                 allocated_peak_bytes=self._firmware.memory_map.used_peak,
@@ -421,6 +437,10 @@ def check(request: Request) -> None:
         raise NotRunnableError(
             f"{request.payload.name} is for {machine}, platform {request.platform.name} is {request.platform.machine}"
         )
+    if request.unprivileged and request.platform.machine not in USER_MODES:
+        raise NotRunnableError(f"--unprivileged is for {' and '.join(USER_MODES)}, not for {request.platform.machine}")
+    if request.unprivileged and request.platform.exception_level > 1:
+        raise NotRunnableError(f"--unprivileged: below EL{request.platform.exception_level} there is no EL0 alone")
     if request.cmdline is not None:
         if len(request.cmdline) > MAX_COMMAND_LINE:
             raise UsageError(f"the command line has {len(request.cmdline)} characters; {MAX_COMMAND_LINE} are the most")

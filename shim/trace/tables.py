@@ -188,4 +188,19 @@ FUNCTIONS = Table(
     ),
 )
 
-TABLES = (CALLS, REGIONS, TOUCHED, BYTES, BLOCKS, FUNCTIONS, ACCESSES)
+PRIVILEGED = Table(
+    "privileged",
+    "Privileged instructions of a payload in user mode that were performed for it.",
+    (
+        Column("pc", "uint64", "the instruction", address=True),
+        Column("image", "string", "the image that it lies in; empty for code outside every image"),
+        Column("instruction", "string", "its text"),
+        Column("name", "string", "its kind"),
+        Column("meaning", "string", "what it did"),
+        Column("count", "uint64", "how often it did that"),
+        Column("first_call", "uint64", "service calls that had begun by the first time"),
+    ),
+    in_order=True,
+)
+
+TABLES = (CALLS, PRIVILEGED, REGIONS, TOUCHED, BYTES, BLOCKS, FUNCTIONS, ACCESSES)

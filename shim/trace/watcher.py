@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.ports import Access
 from efi_services.tcg.piece import Piece, piece
 from shim.trace.regions import Region, RegionLog
-from shim.trace.tables import BLOCKS, BYTES, CALLS, REGIONS, TOUCHED
+from shim.trace.tables import BLOCKS, BYTES, CALLS, PRIVILEGED, REGIONS, TOUCHED
 from shim.trace.writer import TableWriter
 
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from efi_services.dispatch import Call
     from efi_services.tcg.measurer import Extension
     from efi_services.types import Json
+    from shim.machine.user.mode import Performed
     from shim.trace.accesses import Recorder
     from shim.trace.tables import Table
 
 
 #: Inputs of which a run tells; a guest can read without end.
 MOST_INPUTS = 20_000
+#: Rows of privileged instructions; a guest can make new ones without end.
+MOST_PRIVILEGED = 20_000
 
 
 @dataclass(slots=True)
@@ -55,12 +58,16 @@ class Watcher:
     #: What the guest got from outside.
     inputs: list[Piece] = field(default_factory=list)
     measurements: list[tuple[Extension, int | None]] = field(default_factory=list)
+    #: Kinds of privileged instructions that were performed for a payload in user mode.
+    privileged_by_name: Counter[str] = field(default_factory=Counter)
     begun: int = 0
     gate: int = 0
     image: str = ""
     _calls: TableWriter = field(init=False)
     _regions: TableWriter = field(init=False)
     _folded: dict[str, TableWriter] = field(default_factory=dict)
+    #: The rows of the same but for their counts, which are: how often, and the calls that had begun.
+    _privileged: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
     #: Accesses before each call that hasn't ended yet.
     _before: dict[int, int] = field(default_factory=dict)
 
@@ -145,6 +152,17 @@ class Watcher:
             return
         self.inputs.append(piece(name, data, address, self._call()))
 
+    def privileged(self, image: str, performed: Performed) -> None:
+        """A privileged instruction was performed for a payload in user mode."""
+        self.privileged_by_name[performed.name] += 1
+        key = (performed.pc, image, performed.instruction, performed.name, performed.meaning)
+        if key in self._privileged:
+            self._privileged[key][0] += 1
+        elif len(self._privileged) < MOST_PRIVILEGED:
+            self._privileged[key] = [1, self.begun]
+        else:
+            self.finding("privileged-left-out", f"{performed.instruction}: there are {MOST_PRIVILEGED} before it")
+
     def measured(self, extension: Extension) -> None:
         """A measurement register was extended."""
         self.measurements.append((extension, self._call()))
@@ -166,9 +184,12 @@ class Watcher:
                 for each in self.recorder.findings():
                     self.findings[each.kind] = Noted(each.first, each.first_call, each.count)
         finally:
+            privileged = TableWriter(self.folder, PRIVILEGED)
+            for key, counts in sorted(self._privileged.items()):
+                privileged.add((*key, *counts))
             with ExitStack() as closing:
                 # All are closed, whichever fails.
-                for writer in (self._calls, self._regions, *self._folded.values()):
+                for writer in (self._calls, self._regions, privileged, *self._folded.values()):
                     closing.callback(writer.close)
 
     def _bury(self, region: Region) -> None:

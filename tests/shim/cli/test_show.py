@@ -51,7 +51,7 @@ def test_views(view, says, recorded, command):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["run", "moons"], 2, "accesses, calls, events, handoff, regions"),
+        (["run", "moons"], 2, "accesses, calls, events, handoff, privileged, regions"),
         (["run", "accesses", "--by", "moon"], 2, "region, function, code, call"),
         (["run", "accesses", "--limit", "-1"], 2, "limit"),
         (["run", "accesses", "--calls", "5..2"], 2, "--calls 5..2"),

@@ -23,15 +23,17 @@ CODE, DATA, STACK, GATE = 0x20_0000, 0x30_0000, 0x40_0000, 0x50_0000
 class Guest:
     """A machine that runs a few bytes of code. Page 0 is not mapped, and nothing beyond SIZE."""
 
-    def __init__(self, cpu=None, seed=0, architecture=X86_64):
+    def __init__(self, cpu=None, seed=0, architecture=X86_64, user_mode=None):
         mapped = ((PAGE, SIZE),)
         room = Layout.firmware_bytes(architecture, mapped)
         tables = SIZE - len(architecture.descriptor_tables)
-        layout = Layout(architecture, ((0, SIZE),), mapped, SIZE - room, tables)
+        layout = Layout(architecture, ((0, SIZE),), mapped, SIZE - room, tables, user_mode=user_mode)
         self.layout = layout
         self.machine = Machine(layout, cpu or DEFAULT_CPUS[architecture.name], seed)
         self.ram, self.tables = self.machine.ram, self.machine.tables
         self.calls = []
+        self.performed = []
+        self.machine.performed = self.performed.append
         self.enter = lambda _address: None
         returns = ABIS[architecture.name].return_instruction
         self.ram.write(GATE, returns * (0x100 // len(returns)))

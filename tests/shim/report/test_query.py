@@ -30,6 +30,9 @@ ROWS = {
         {"seq": 2, "pc": 0x5008, "caller": 0x11010, "service": "LoadFile", "protocol": "EFI_LOAD_FILE2_PROTOCOL"},
         {"seq": 3, "pc": 0x5010, "caller": 0x11020, "service": "ExitBootServices", "table": "boot", "image": "stub"},
     ],
+    "privileged": [
+        {"pc": 0x10100, "image": "stub", "instruction": "cli", "name": "cli", "meaning": "mask interrupts", "count": 1},
+    ],
     "regions": [
         {"id": 1, "start": 0x10000, "end": 0x12000, "kind": "image", "owner": "stub", "name": "stub .text"},
         {"id": 2, "start": 0x12000, "end": 0x13000, "kind": "image", "owner": "stub", "name": "stub .data"},

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from efi_services.dispatch import Call
+from shim.machine.user.mode import Performed
 from shim.trace.accesses import PythonRecorder
 from shim.trace.watcher import Watcher
 
@@ -32,6 +33,24 @@ def make(watcher, *calls):
     for each in calls:
         watcher.call_begins(each)
         watcher.call_ends(each)
+
+
+def test_privileged_instructions_become_rows(watcher, tmp_path, monkeypatch):
+    monkeypatch.setattr("shim.trace.watcher.MOST_PRIVILEGED", 2)
+    later = Performed(0x2000, "cli", "cli", "mask interrupts")
+    watcher.privileged("stub", later)
+    make(watcher, call(0))
+    watcher.privileged("stub", Performed(0x1000, "in al, dx", "in", "read"))
+    watcher.privileged("stub", later)
+    watcher.privileged("stub", Performed(0x3000, "sti", "sti", "one too many"))
+    watcher.close()
+    rows = [tuple(each.values()) for each in table(tmp_path, "privileged")]
+    assert rows == [
+        (0x1000, "stub", "in al, dx", "in", "read", 1, 1),
+        (0x2000, "stub", "cli", "cli", "mask interrupts", 2, 0),
+    ]
+    assert watcher.privileged_by_name == {"cli": 2, "in": 1, "sti": 1}
+    assert watcher.findings["privileged-left-out"].count == 1
 
 
 def test_calls_become_rows(watcher, tmp_path):
