@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from observed import Observed, Range
-
 from efi_services.guids import GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm, digests
 from efi_services.tcg.events import Event, EventType, image_load_event, tagged_event, variable_data
 from efi_services.tcg.registers import PCRS, replay
+from observed import Observed, Range
 from shim.measure.readers import read
 
 BANKS = (Algorithm.SHA1, Algorithm.SHA256)

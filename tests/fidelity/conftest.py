@@ -1,16 +1,10 @@
-"""The scripts of this folder import each other by name, as when one of them is run."""
+"""Two boots to compare."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from canned import BANKS, observed, ours_and_theirs
-
 from shim.measure.model import Measurements
 
 

@@ -6,9 +6,8 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from qemu import Failed
-
 from efi_services.tcg.algorithms import Algorithm
+from qemu import Failed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from observed import table_fields
-
 from efi_services.tcg.events import EventType
+from observed import table_fields
 from shim.measure.compare import Difference, Kind, compare
 from shim.measure.formats.explain import called
 from shim.measure.formats.fields import fields, text_of
@@ -18,10 +17,9 @@ from shim.measure.formats.fields import fields, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from observed import Observed, Range
-
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
+    from observed import Observed, Range
     from shim.measure.model import Measurements
 
     Registers = Mapping[int, Mapping[Algorithm, bytes]]

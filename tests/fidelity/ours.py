@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from observed import RUNTIME, TABLES, Observed, Range, type_name
-from qemu import Failed
-
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
+from observed import RUNTIME, TABLES, Observed, Range, type_name
 from payloads.pe import authenticode
+from qemu import Failed
 from shim.config.measuring import TpmEvent
 from shim.config.platform import Platform, VariableSettings, load_platform
 from shim.handoff import x86

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from initramfs import MODULES
-
 from payloads.apt import PrivateApt
 from payloads.mirrors import debian_sources
 

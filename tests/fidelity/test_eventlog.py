@@ -1,11 +1,11 @@
 """Output as tpm2_eventlog 5.4 writes it."""
 
-import eventlog
 import pytest
-from qemu import Failed
 
+import eventlog
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm
+from qemu import Failed
 
 TEXT = f"""\
 ---

@@ -4,7 +4,10 @@ import dataclasses
 import struct
 
 import pytest
+
 from canned import BANKS, made, ours_and_theirs
+from efi_services import acpi
+from efi_services.tcg.events import EventType
 from judge import (
     Verdict,
     acpi_tpm2,
@@ -20,9 +23,6 @@ from judge import (
     unexplained,
 )
 from observed import Range
-
-from efi_services import acpi
-from efi_services.tcg.events import EventType
 from shim.measure.model import Measurements
 
 

@@ -1,11 +1,11 @@
 """What is read out of a guest's files: lines as kernels 6.12 and 7.3 print them on OVMF and AAVMF."""
 
 import pytest
-from observed import Range, memory_map, of_guest, registers, table_fields, tables
 
 from efi_services import acpi
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm
+from observed import Range, memory_map, of_guest, registers, table_fields, tables
 
 BLANK = "|  |  |  |  |  |  |  |  |  |   |WB|WT|WC|UC]"
 X86 = f"""\

@@ -3,14 +3,14 @@
 import hashlib
 import struct
 
-import ours
 import pytest
-from ours import as_loaded, knowing, platform, tpm2, with_loader_fields
 
+import ours
 from efi_services import acpi
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import Event, EventType
 from efi_services.tcg.log import encode
+from ours import as_loaded, knowing, platform, tpm2, with_loader_fields
 from shim.measure.readers import read
 from shim.session.build import build
 

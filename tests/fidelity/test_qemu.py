@@ -6,6 +6,7 @@ import io
 import tarfile
 
 import pytest
+
 import qemu
 from initramfs import BEGIN, END, build, cpio
 
