@@ -7,7 +7,6 @@ plain EFI programs. Runs nothing: that is the business of ``shim``.
 from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
 from payloads.identify import identify, open_payload
 from payloads.model import Kind, Machine, Payload, PeImage, Relocation, RelocationKind, Section
-from payloads.pe import compatible_entries
 from payloads.symbols import function_symbols
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Section",
     "UnknownName",
     "Unreadable",
-    "compatible_entries",
     "function_symbols",
     "identify",
     "open_payload",

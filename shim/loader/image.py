@@ -8,6 +8,7 @@ from functools import cached_property
 
 import payloads
 from efi_services.ports import Access, Segment
+from payloads.pe import compatible_entries
 
 PAGE = 4096
 
@@ -25,7 +26,7 @@ class LoadableImage:
         self.alignment = image.section_alignment
         self.entry = image.entry_point
         self.compatible_entries = {
-            machine.value: entry for machine, entry in payloads.compatible_entries(payload.data, image).items()
+            machine.value: entry for machine, entry in compatible_entries(payload.data, image).items()
         }
         self.kernel_entry: int | None = getattr(payload.linux, "declared_kernel_entry", None)
         self.fixed_base = image.image_base if image.relocations_stripped else None

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import payloads
 from efi_services import status
 from efi_services.abi import ABIS
 from efi_services.boot_manager import boot
@@ -19,6 +18,7 @@ from efi_services.firmware import Firmware, Ports
 from efi_services.platform import PlatformError
 from efi_services.ports import Access
 from efi_services.status import EfiError
+from payloads.pe import compatible_entries
 from shim.config import run as report
 from shim.disks.attached import Attached
 from shim.engine import engine_info
@@ -432,7 +432,7 @@ def check(request: Request) -> None:
     machine = request.payload.machine.value
     if machine == "loongarch64":
         raise NotRunnableError(f"{request.payload.name} is for loongarch64, which Unicorn can't execute")
-    compatible = payloads.compatible_entries(request.payload.data, request.payload.image)
+    compatible = compatible_entries(request.payload.data, request.payload.image)
     if request.platform.machine not in (machine, *compatible):
         raise NotRunnableError(
             f"{request.payload.name} is for {machine}, platform {request.platform.name} is {request.platform.machine}"
