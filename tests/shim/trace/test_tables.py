@@ -10,6 +10,7 @@ from shim.trace.tables import TABLES, TOUCHED
 def test_the_names_are_there_once():
     assert [table.name for table in TABLES] == [
         "calls",
+        "privileged",
         "regions",
         "touched",
         "coverage/bytes",
