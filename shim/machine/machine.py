@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ from shim.machine.time import SeededEntropy, VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from shim.machine.architecture import Architecture, Trap
     from shim.machine.user.mode import Performed, UserMode
@@ -143,7 +145,8 @@ class Machine:
 
     def mask_interrupts(self) -> None:
         """Leave interrupts masked."""
-        self.architecture.mask_interrupts(self._engine)
+        with self._raised_mode():
+            self.architecture.mask_interrupts(self._engine)
 
     # The run.
 
@@ -222,6 +225,9 @@ class Machine:
         self._looked_after += 1
         return poll() if self._looked_after % PERFORMED_SLICE == 0 else None
 
+    def _raised_mode(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._user is None else self._user.raised(self._engine)
+
     def leave_user_mode(self) -> None:
         """Leave the page tables as they would be after a run with privileges."""
         if self._user is not None:
@@ -229,7 +235,8 @@ class Machine:
 
     def handoff_registers(self) -> dict[str, int]:
         """Registers as a hand-off reports them."""
-        registers = self.architecture.handoff_registers(self._engine)
+        with self._raised_mode():
+            registers = self.architecture.handoff_registers(self._engine)
         return registers if self._user is None else self._user.privileged(registers)
 
     def protect(self, start: int, size: int, access: Access) -> None:

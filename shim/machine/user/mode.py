@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from shim.engine import Engine
     from shim.machine.architecture import Trap
@@ -43,6 +44,9 @@ class UserMode(Protocol):
 
     def enter(self, engine: Engine, at: int) -> None:
         """Bring the prepared CPU to user mode; at address *at*, code can be executed that is of no use to anybody."""
+
+    def raised(self, engine: Engine) -> AbstractContextManager[None]:
+        """While the host uses registers that user mode may not."""
 
     def perform(self, engine: Engine, trap: Trap, ram: Ram) -> Performed | None:
         """Do the privileged instruction that trapped, as the CPU would have; None if that isn't why it trapped."""

@@ -7,6 +7,7 @@ level 3 stay, and only the bases of FS and GS count. Sections are those of the I
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from shim.machine.x86 import EFER, EXCEPTIONS, INTERRUPT_FLAG, absent_port
 from shim.machine.x86_64 import CODE_SELECTOR, DATA_SELECTOR, EFER_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from shim.engine import Engine
     from shim.machine.architecture import Trap
@@ -92,6 +93,11 @@ class X8664User:
             engine.write(register, 0)
         for number, value in saved.items():
             engine.write_msr(number, value)
+
+    @contextmanager
+    def raised(self, engine: Engine) -> Iterator[None]:  # noqa: ARG002
+        """To the host all registers are open."""
+        yield
 
     def perform(self, engine: Engine, trap: Trap, ram: Ram) -> Performed | None:
         """Any instruction that level 0 could have executed."""
