@@ -297,12 +297,21 @@ class Machine:
             return False
         if trap.fetch and trap.address is not None and self.tables.execute(trap.address):
             return True
-        done = None if self._user is None else self._user.perform(self._engine, trap, self.ram)
-        if done is not None:
-            self.performed(done)
-            self._ends = done.ends
-            return True
-        return self.architecture.emulate(self._engine, trap)
+        return self._perform(self._user, trap) or self.architecture.emulate(self._engine, trap)
+
+    def _perform(self, user: UserMode | None, trap: Trap) -> bool:
+        """Whether a payload in user mode needed more than that, and something was done for it."""
+        if user is None:
+            return False
+        # It may execute a block of one instruction, which may trap in its turn.
+        self._trap, self.monitor.limit = None, self.monitor.blocks + 2
+        done = user.perform(self._engine, trap, self.ram)
+        if done is None:
+            self._trap = self._trap or trap
+            return False
+        self.performed(done)
+        self._ends = done.ends
+        return True
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
         if self._trap is not None:

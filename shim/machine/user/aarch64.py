@@ -6,11 +6,12 @@ doesn't, so these are listed too, and told apart by what they mean. Sections are
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from shim.engine import EmulationError
 from shim.machine.aarch64 import DAIF, REGISTERS, SCTLR_VALUE, SYSTEM
 from shim.machine.user.mode import Performed
 
@@ -40,7 +41,7 @@ _SETTABLE = {
     SYSTEM["sctlr_el1"]: "SCTLR_EL1", (3, 0, 1, 0, 2): "CPACR_EL1", (3, 0, 10, 2, 0): "MAIR_EL1",
     (3, 0, 12, 0, 0): "VBAR_EL1", (3, 0, 13, 0, 4): "TPIDR_EL1",
 }  # fmt: skip
-_MMU = 1
+_MMU, _ZERO_FOR_USERS, _WAIT_FOR_USERS = 1, 1 << 14, 1 << 16
 #: Of op0 1: CRn of cache maintenance and of translations; DC ZVA, which writes zeroes.
 _CACHES, _TRANSLATIONS, _ZERO = 7, 8, (1, 3, 7, 4, 1)
 #: op1 and CRm of what SCTLR_EL1.UCI would allow.
@@ -85,7 +86,10 @@ class AArch64User:
         if word == _WAIT:
             name, meaning, ends = "wfi", "wait for an interrupt", "the CPU was halted for good"
         else:
-            name, meaning, ends = _perform(engine, ram, word, text)
+            done = _perform(engine, pc, word, text)
+            if done is None:
+                return None
+            name, meaning, ends = done
             if ends:
                 return Performed(pc, text, name, f"not performed: {ends}", f"privileged instruction {text}: {ends}")
         engine.write(REGISTERS["pc"], pc + _BYTES)
@@ -99,8 +103,8 @@ class AArch64User:
 AARCH64_USER = AArch64User()
 
 
-def _perform(engine: Engine, ram: Ram, word: int, text: str) -> tuple[str, str, str]:
-    """Its kind, what it means, and why it can't be done."""
+def _perform(engine: Engine, pc: int, word: int, text: str) -> tuple[str, str, str] | None:
+    """Its kind, what it means, and why it can't be done; None if it faults."""
     operation = (word >> 19 & 3, word >> 16 & 7, word >> 12 & 15, word >> 8 & 15, word >> 5 & 7)
     op0, op1, crn, crm, _ = operation
     register = None if word & 31 == 31 else REGISTERS[f"x{word & 31}"]
@@ -125,8 +129,9 @@ def _perform(engine: Engine, ram: Ram, word: int, text: str) -> tuple[str, str, 
         return _write(engine, operation, value, text.split()[1].rstrip(","))
     if operation == _ZERO:
         size = 4 << (engine.read_system((3, 3, 0, 0, 7)) & 15)
-        ram.fill(value & -size, size, 0)
-        return kind.split(",")[0], f"fill {size} bytes with zeroes (SCTLR_EL1.DZE lets EL0 do it)", ""
+        if not _allowed(engine, pc):
+            return None
+        return kind, f"fill {size} bytes with zeroes (SCTLR_EL1.DZE lets EL0 do it)", ""
     if op0 == 1 and crn == _CACHES and "at " not in text:
         allowed = " (SCTLR_EL1.UCI lets EL0 do it)" if op1 == 3 and crm in _FOR_USERS else ""
         return kind, f"maintain caches, of which there are none{allowed}", ""
@@ -134,6 +139,20 @@ def _perform(engine: Engine, ram: Ram, word: int, text: str) -> tuple[str, str, 
         engine.flush_tlb()
         return kind, "forget translations of addresses", ""
     return text.split()[0], "", "this privileged instruction is not in the model"
+
+
+def _allowed(engine: Engine, pc: int) -> bool:
+    """Let EL0 execute the DC ZVA at *pc*: it writes, and whether it may is the page tables' affair."""
+    control = engine.read_system(SYSTEM["sctlr_el1"])
+    # Where Unicorn is to stop, it executes a WFI.
+    engine.write_system(SYSTEM["sctlr_el1"], control | _ZERO_FOR_USERS | _WAIT_FOR_USERS)
+    # Whether to stop there is decided when a block is translated: neither before nor after in the same way.
+    engine.drop_code(pc, pc + _BYTES)
+    with suppress(EmulationError):
+        engine.run(pc, pc + _BYTES)
+    engine.drop_code(pc, pc + _BYTES)
+    engine.write_system(SYSTEM["sctlr_el1"], control)
+    return engine.read((REGISTERS["pc"],)) == [pc + _BYTES]
 
 
 def _read(engine: Engine, operation: tuple[int, int, int, int, int]) -> int | None:
@@ -161,6 +180,7 @@ def _write(engine: Engine, operation: tuple[int, int, int, int, int], value: int
     return kind, f"set {name.upper()} to {value:#x}" + (": translation off" if off else ""), ""
 
 
+@lru_cache(1024)
 def _text(word: int, pc: int) -> str:
     found = next(_decoder().disasm(word.to_bytes(_BYTES, "little"), pc, 1), None)
     return f"{found.mnemonic} {found.op_str}".strip() if found else ""

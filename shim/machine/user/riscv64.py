@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import unicorn.riscv_const as riscv
@@ -130,6 +130,7 @@ def _number(csr: str) -> int:
     return number
 
 
+@lru_cache(1024)
 def _text(word: int, pc: int) -> str:
     found = next(_decoder().disasm(word.to_bytes(_BYTES, "little"), pc, 1), None)
     return f"{found.mnemonic} {found.op_str}".strip() if found else ""
