@@ -98,7 +98,7 @@ def parse(data: bytes, preferred: int) -> Vmlinux:
 
 
 def _parse(data: bytes, preferred: int) -> Vmlinux:
-    if data[:4] != b"\x7fELF" or data[4] not in (1, 2):
+    if data[:5] not in (b"\x7fELF\1", b"\x7fELF\2"):
         raise ValueError("no ELF magic")
     wide = data[4] == 2
     entry, programs = struct.unpack_from("<QQ" if wide else "<II", data, 0x18)

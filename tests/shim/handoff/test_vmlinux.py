@@ -55,6 +55,7 @@ def test_what_is_no_part_of_the_file_may_be_anything():
     ("data", "why"),
     [
         (b"", "no ELF magic"),
+        (b"\x7fELF", "no ELF magic"),
         (b"\x7fELF\3" + bytes(100), "no ELF magic"),
         (elf()[:60], "no ELF kernel"),
         (elf(entry=PREFERRED + 0x4000), "its entry is 0x1004000"),
