@@ -43,6 +43,10 @@ COVERED = {
         "tests/shim/machine/test_x86_64.py",
         "an interface; these and AArch64's implement it",
     ),
+    "shim/machine/user/mode.py": (
+        "tests/shim/machine/user/test_x86_64.py",
+        "an interface; these and those beside them implement it",
+    ),
     "shim/machine/x86.py": (
         "tests/shim/machine/test_x86_64.py",
         "what both x86 architectures have; i386's covers the rest",
