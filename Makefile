@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels fidelity clean
+.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -56,6 +56,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
+
+# Runs kernels with and without privileges, and writes docs/unprivileged.csv; takes four minutes.
+unprivileged: engine
+	$(BIN)/python tests/survey/unprivileged.py
 
 # Runs every kernel that the archive carries, and writes docs/kernels.csv: hours, of which it goes on where it stopped.
 kernels: engine

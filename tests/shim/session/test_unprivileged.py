@@ -9,6 +9,7 @@ import pytest
 #: Of each kernel, the kinds of privileged instructions in its stub, and how often each is executed.
 KERNELS = {
     "debian:bookworm/cloud-amd64": {"mov from cr0": 1, "mov from cr3": 1, "mov from cr4": 1},
+    "debian:trixie/riscv64": {"write of satp": 1},
 }
 
 
@@ -45,6 +46,24 @@ def test_a_program_that_needs_no_privilege(command):
     assert digests[0] == digests[1] is not None
     assert "without any privilege" in command("show", "run", "privileged").out
     assert command("replay", "run").code == 0
+
+
+@pytest.mark.parametrize("name", ["handoff_like", "read_wild", "use_after_free", "write_code"])
+def test_small_programs_of_aarch64(name, command):
+    """What ends a run with privileges ends it without. Kernels take a minute: `make unprivileged` runs them."""
+    found = []
+    for options in ([], ["--unprivileged"]):
+        program = ("--platform", "virt-arm64", f"program:{name}-aarch64", "--trace", "exact")
+        report = json.loads(command("run", *program, "--json", "--out", f"run{len(options)}", *options).out)
+        found.append([{**report[each], "entered_from": None} for each in ("handoff", "memory", "calls", "outcome")])
+        found[-1].append(report["accesses"]["digest"])
+    assert found[0] == found[1]
+
+
+def test_el2_is_refused(command):
+    done = command("run", "program:hello-aarch64", "--platform", "virt-arm64-el2", "--unprivileged", "--out", "run")
+    assert done.code == 11
+    assert "EL2" in done.err
 
 
 def test_what_ran_with_privileges_can_not_be_asked(command):
