@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +48,8 @@ if TYPE_CHECKING:
     from efi_services.images import Image
     from efi_services.platform import Platform
     from efi_services.ports import (
-        Authenticode,
-        Clock,
-        Cpu,
-        Disk,
         Entropy,
-        ImageReader,
-        Memory,
-        Mmu,
-        Observer,
+        Ports,
         TpmTransport,
     )
     from efi_services.service import Calls, ProtocolType
@@ -70,22 +62,6 @@ GATE_STEP = 16
 _NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT)
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The outside, as the firmware gets it. Without *tpm*, a platform's TPM is our model."""
-
-    cpu: Cpu
-    memory: Memory
-    mmu: Mmu
-    clock: Clock
-    entropy: Entropy
-    reader: ImageReader
-    observer: Observer
-    authenticode: Authenticode | None = None
-    tpm: TpmTransport | None = None
-    disks: tuple[Disk, ...] = ()
 
 
 class Firmware:

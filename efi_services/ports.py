@@ -281,3 +281,19 @@ class Observer(Protocol):
 
     def measured(self, extension: Extension) -> None:
         """A measurement register was extended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside, as the firmware gets it. Without *tpm*, a platform's TPM is our model."""
+
+    cpu: Cpu
+    memory: Memory
+    mmu: Mmu
+    clock: Clock
+    entropy: Entropy
+    reader: ImageReader
+    observer: Observer
+    authenticode: Authenticode | None = None
+    tpm: TpmTransport | None = None
+    disks: tuple[Disk, ...] = ()

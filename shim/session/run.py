@@ -14,9 +14,9 @@ from efi_services import status
 from efi_services.abi import ABIS
 from efi_services.boot_manager import boot
 from efi_services.dispatch import RunEnds
-from efi_services.firmware import Firmware, Ports
+from efi_services.firmware import Firmware
 from efi_services.platform import PlatformError
-from efi_services.ports import Access
+from efi_services.ports import Access, Ports
 from efi_services.status import EfiError
 from payloads.pe import compatible_entries
 from shim.config import run as report

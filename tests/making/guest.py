@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from efi_services.abi import X86_64
 from efi_services.device_path import END, pci
-from efi_services.firmware import Firmware, Ports
+from efi_services.firmware import Firmware
 from efi_services.guids import DEVICE_PATH
 from efi_services.memory_map import PAGE, RAM, MemoryType, Range
 from efi_services.platform import Platform
-from efi_services.ports import Disk
+from efi_services.ports import Disk, Ports
 from fakes import (
     BASE,
     LAST_MOMENT,
