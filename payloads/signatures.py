@@ -106,9 +106,12 @@ def _digest(binary: lief.PE.Binary, algorithm: str) -> bytes:
     import lief
 
     try:
-        return bytes(binary.authentihash(getattr(lief.PE.ALGORITHMS, _ALGORITHMS[algorithm])))
+        digest = bytes(binary.authentihash(getattr(lief.PE.ALGORITHMS, _ALGORITHMS[algorithm])))
     except Exception as error:  # noqa: BLE001  as in _parse
         raise NotRunnable(f"the Authenticode digest can't be computed ({type(error).__name__})") from None
+    if not digest:
+        raise NotRunnable("LIEF computes no Authenticode digest of an image without a directory for certificates")
+    return digest
 
 
 def _has_certificate_table(binary: lief.PE.Binary) -> bool:

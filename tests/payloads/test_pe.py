@@ -233,6 +233,11 @@ def test_authenticode_refuses_what_is_no_image(build):
         authenticode(build.Pe().build(), "md5")
 
 
+def test_bytes_behind_an_image_without_a_directory_for_certificates_leave_it_without_a_digest(build):
+    with pytest.raises(NotRunnable, match="directory for certificates"):
+        authenticode(build.Pe(number_of_directories=4, overlay=b"behind").build())
+
+
 def good(build):
     blocks = build.relocation_block(0x1000, (10, 8), (3, 0x10)) + build.relocation_block(0x2000, (10, 0), (0, 0))
     return build.Pe().with_relocations(blocks).build()
