@@ -71,6 +71,10 @@ COVERED = {
     "efi_services/protocols/simple_text_input_ex.py": ("tests/efi_services/test_keyboard.py", "one keyboard, two ways"),
     "shim/config/disks.py": ("tests/shim/disks/test_attached.py", "settings; this opens what they name"),
     "shim/disks/fat_names.py": ("tests/shim/disks/test_virtual.py", "the directories of a virtual disk"),
+    "shim/machine/aborts.py": (
+        "tests/shim/machine/test_aarch64.py",
+        "exceptions as a guest of either state meets them",
+    ),
     "shim/tpm/connection.py": (
         "tests/shim/tpm/test_swtpm.py",
         "what answers wrongly, late, or not at all, as its users see",

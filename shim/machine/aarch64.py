@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import unicorn.arm64_const as arm64
 from unicorn import UC_ARCH_ARM64, UC_MODE_ARM
 
-from shim.machine.architecture import Trap
+from shim.machine import aborts
 from shim.machine.paging import EntryFormat
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from shim.engine import Engine
     from shim.machine._native import Monitor
+    from shim.machine.architecture import Trap
 
 _GENERAL = (*(f"x{i}" for i in range(31)), "sp", "pc", "pstate")
 #: Of the vector registers a function keeps but the lower halves of eight.
@@ -67,20 +68,6 @@ CPTR_VALUE = 0x33FF
 PSTATE_VALUE, PSTATE_EL2_VALUE = 0x245, 0x249
 DAIF = 0x3C0
 
-_EXCEPTIONS = {
-    1: "undefined instruction",
-    2: "supervisor call",
-    7: "breakpoint",
-    11: "hypervisor call",
-    13: "secure monitor call",
-}
-_FETCH, _DATA = 3, 4
-#: Of a syndrome (section D19.2.37): the status code, and that it was a write.
-_STATUS, _WRITE = 0x3F, 1 << 6
-_ALIGNMENT = 0x21
-#: Translation, access flag and permission faults, whatever the level.
-_PAGE_FAULTS = range(4, 16)
-
 #: Models without FEAT_RNG: with it, Unicorn would answer with the host's randomness.
 CPU_MODELS = {
     "cortex-a53": arm64.UC_CPU_ARM64_A53,
@@ -107,7 +94,7 @@ class AArch64:
         page=1 << 10 | 3 << 8 | 3 << 2 | 2, large_page=1 << 10 | 3 << 8 | 3 << 2, table=(3, 3),
     )  # fmt: skip
     descriptor_tables = b""
-    invalid_instruction = _EXCEPTIONS[1]
+    invalid_instruction = aborts.UNDEFINED
 
     def __init__(self, exception_level: int = 1) -> None:
         self._level = exception_level
@@ -150,15 +137,7 @@ class AArch64:
 
     def trap(self, engine: Engine, number: int) -> Trap:
         """An abort tells of an access, all others only of themselves."""
-        if number not in (_FETCH, _DATA):
-            return Trap(_EXCEPTIONS.get(number, f"exception {number}"))
-        syndrome, address = engine.syndrome()
-        name = "instruction abort" if number == _FETCH else "data abort"
-        status = syndrome & _STATUS
-        if status not in _PAGE_FAULTS:
-            reason = "alignment" if status == _ALIGNMENT else f"status {status:#x}"
-            return Trap(f"{name} ({reason}) at {address:#x}")
-        return Trap(name, address, number == _DATA and syndrome & _WRITE != 0, number == _FETCH)
+        return aborts.trap(engine, number, "instruction abort")
 
     def emulate(self, engine: Engine, trap: Trap) -> bool:  # noqa: ARG002
         """There is nothing below the firmware."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import unicorn.arm_const as arm
 from unicorn import UC_ARCH_ARM, UC_MODE_ARM
 
-from shim.machine.architecture import Trap
+from shim.machine import aborts
 from shim.machine.paging import EntryFormat
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from shim.engine import Engine
     from shim.machine._native import Monitor
+    from shim.machine.architecture import Trap
 
 _GENERAL = (*(f"r{i}" for i in range(13)), "sp", "lr", "pc", "cpsr")
 _OTHER = (*(f"d{i}" for i in range(8, 16)), "fpexc")
@@ -58,20 +59,6 @@ CPSR_VALUE = 0x153
 MASKED = 0x1C0
 THUMB = 1 << 5
 
-_EXCEPTIONS = {
-    1: "undefined instruction",
-    2: "supervisor call",
-    7: "breakpoint",
-    11: "hypervisor call",
-    13: "secure monitor call",
-}
-_FETCH, _DATA = 3, 4
-#: Of a syndrome (section B3.13.6): the status code, and that it was a write.
-_STATUS, _WRITE = 0x3F, 1 << 6
-_ALIGNMENT = 0x21
-#: Translation, access flag and permission faults, whatever the level.
-_PAGE_FAULTS = range(4, 16)
-
 #: Those that have long descriptors.
 CPU_MODELS = {
     "cortex-a15": arm.UC_CPU_ARM_CORTEX_A15,
@@ -95,7 +82,7 @@ class Arm:
         page=1 << 10 | 3 << 8 | 3 << 2 | 2, large_page=1 << 10 | 3 << 8 | 3 << 2, table=(3, 3), bits=32,
     )  # fmt: skip
     descriptor_tables = b""
-    invalid_instruction = _EXCEPTIONS[1]
+    invalid_instruction = aborts.UNDEFINED
 
     def prepare(self, engine: Engine, page_tables: int, descriptor_tables: int, stack: int) -> None:  # noqa: ARG002
         """Supervisor mode, MMU and caches on, unaligned accesses allowed, a stack (section 2.3.5)."""
@@ -133,15 +120,7 @@ class Arm:
 
     def trap(self, engine: Engine, number: int) -> Trap:
         """An abort tells of an access, all others only of themselves."""
-        if number not in (_FETCH, _DATA):
-            return Trap(_EXCEPTIONS.get(number, f"exception {number}"))
-        syndrome, address = engine.syndrome()
-        name = "prefetch abort" if number == _FETCH else "data abort"
-        status = syndrome & _STATUS
-        if status not in _PAGE_FAULTS:
-            reason = "alignment" if status == _ALIGNMENT else f"status {status:#x}"
-            return Trap(f"{name} ({reason}) at {address:#x}")
-        return Trap(name, address, number == _DATA and syndrome & _WRITE != 0, number == _FETCH)
+        return aborts.trap(engine, number, "prefetch abort")
 
     def emulate(self, engine: Engine, trap: Trap) -> bool:  # noqa: ARG002
         """There is nothing below the firmware."""
