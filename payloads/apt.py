@@ -146,7 +146,7 @@ class PrivateApt:
         Raises:
             MissingPart: the suite has none.
         """
-        names = self.matches(pattern)
+        names = sorted(filter(re.compile(pattern).fullmatch, self.names()))
         shown = self._run("apt-cache", "show", "--no-all-versions", *names).stdout if names else ""
         best: Package | None = None
         for package in _packages(shown):
@@ -156,9 +156,9 @@ class PrivateApt:
             raise MissingPart(f"no package in {self._label} matches {pattern}")
         return best
 
-    def matches(self, pattern: str) -> list[str]:
-        """Names of all packages whose whole name matches a regular expression, sorted."""
-        return sorted(filter(re.compile(pattern).fullmatch, self._run("apt-cache", "pkgnames").stdout.split()))
+    def names(self) -> list[str]:
+        """Names of all packages."""
+        return self._run("apt-cache", "pkgnames").stdout.split()
 
     def download(self, package: Package, into: Path) -> Path:
         """Download a package; apt checks it against the signed index.

@@ -26,7 +26,7 @@ from payloads.mirrors import Source, debian_sources
 from payloads.model import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from payloads.catalogue import Entry
 
@@ -84,27 +84,41 @@ def fetch(
 
 
 def carried(
-    entry: Entry,
+    entries: Iterable[Entry],
     *,
     cache: Path,
     progress: Callable[[str], None] = _silent,
     sources: tuple[Source, ...] | None = None,
-) -> tuple[str, ...]:
-    """The versions of a catalogue payload that the mirror has now, oldest first, as they stand behind an ``@``.
+) -> Iterator[tuple[Entry, str | MissingPart]]:
+    """The versions of kernels that the mirror has now, as they stand behind an ``@``: oldest first within each kernel.
 
-    Arguments are those of ``fetch``.
-
-    Raises:
-        MissingPart: there is no index, or none signed by Debian.
+    An index is read once, however many of the entries are in it. Of one that can't be read, the kernels come with why.
+    Entries that are no kernels have no versions. The other arguments are those of ``fetch``.
     """
-    apt = _private_apt(entry, cache.absolute(), sources)
+    kernels = [entry for entry in entries if entry.kernel]
+    lists: dict[tuple[str, str], Sequence[str] | MissingPart] = {}
+    for entry in kernels:
+        index = entry.suite, entry.architecture
+        if index not in lists:
+            try:
+                lists[index] = _names(_private_apt(entry, cache.absolute(), sources), progress)
+            except MissingPart as why:
+                lists[index] = why
+        names = lists[index]
+        if isinstance(names, MissingPart):
+            yield entry, names
+            continue
+        found = {match["version"] for name in names if (match := re.fullmatch(entry.package, name))}
+        # version numbers within one package name: digits compare as numbers
+        for version in sorted(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version)]):
+            yield entry, version
+
+
+def _names(apt: PrivateApt, progress: Callable[[str], None]) -> Sequence[str]:
     with apt.locked(progress):
         if not apt.updated:
             apt.refresh(progress)
-        names = apt.matches(entry.package)
-    found = {match["version"] for name in names if (match := re.fullmatch(entry.package, name))}
-    # version numbers within one package name: digits compare as numbers
-    return tuple(sorted(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version)]))
+        return apt.names()
 
 
 def cached(entry: Entry, cache: Path) -> Fetched | None:

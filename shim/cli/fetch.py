@@ -57,12 +57,10 @@ def _list_carried() -> None:
 
     live = Live(quiet=False)
     unread: dict[str, None] = {}
-    for entry in catalogue.entries():
-        try:
-            versions = carried(entry, cache=cache_folder(), progress=live.say)
-        except MissingPart as error:
-            unread[str(error)] = None
+    for entry, version in carried(catalogue.entries(), cache=cache_folder(), progress=live.say):
+        if isinstance(version, MissingPart):
+            unread[str(version)] = None
         else:
-            sys.stdout.writelines(f"{entry.name}@{version}\n" for version in versions)
+            sys.stdout.write(f"{entry.name}@{version}\n")
     if unread:
         raise MissingPart("; ".join(unread))

@@ -191,7 +191,12 @@ def test_an_older_version_by_name(archive, get, kernel, tmp_path):
     for version in ("6.12.10-1", "6.12.9-1", "6.2.1-1"):
         archive.add(version, {f"boot/vmlinuz-{version}": version.encode()})
     asked = {"cache": tmp_path / "cache", "sources": (archive.source,)}
-    assert carried(ENTRY, **asked) == ("6.2.1", "6.12.9", "6.12.10")
+    program = replace(ENTRY, package="linux-image-.*", kernel=False)
+    elsewhere = replace(ENTRY, suite="nowhere")
+    *found, (last, why) = carried((program, ENTRY, elsewhere), **asked)
+    assert found == [(ENTRY, "6.2.1"), (ENTRY, "6.12.9"), (ENTRY, "6.12.10")]
+    assert last is elsewhere
+    assert isinstance(why, MissingPart)
     old = fetch(ENTRY.of_version("6.12.9"), **asked)
     assert (old.version, old.path.read_bytes()) == ("6.12.9-1", b"6.12.9-1")
     assert fetch(ENTRY.of_version("6.2"), **asked).version == "6.2.1-1"
