@@ -12,15 +12,18 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from payloads import catalogue
 from payloads.fetch import fetch
 from shim.config.places import cache_folder
+from shim.machine.user import USER_MODES
 
 COMMAND = str(Path(sys.executable).parent / "efi-shim")
 TABLE = Path(__file__).parents[2] / "docs" / "kernels.csv"
@@ -29,12 +32,15 @@ PLATFORMS = {"amd64": "q35-tpm", "arm64": "virt-arm64-tpm"}
 COLUMNS = (
     "kernel",
     "package version",
+    "architecture",
     "outcome",
     "seconds",
+    "processor seconds",
     "calls",
     "accesses",
     "findings",
     "measurements",
+    "privileged instructions",
     "memory MB",
 )
 NOT_RUN = {"loong64"}
@@ -67,24 +73,53 @@ def _survey(name: str) -> dict[str, str]:
     """One kernel's row; what went wrong stands under outcome."""
     entry = catalogue.find(name)
     version = fetch(entry, cache=cache_folder()).version
-    row = dict.fromkeys(COLUMNS, "") | {"kernel": name, "package version": version}
-    platform = PLATFORMS.get(entry.architecture)
-    command = [COMMAND, "run", name, "--trace", "exact", "--json", "--quiet", "--max-seconds", str(_SECONDS)]
-    with tempfile.TemporaryDirectory() as folder:
-        command += ["--out", f"{folder}/run", *(("--platform", platform) if platform else ())]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not done.stdout:
-        return row | {"outcome": done.stderr.strip()}
-    run = json.loads(done.stdout)
+    row = dict.fromkeys(COLUMNS, "") | {
+        "kernel": name,
+        "package version": version,
+        "architecture": entry.architecture,
+    }
+    run, errors, processor = _run(entry, name, "--trace", "exact")
+    if run is None:
+        return row | {"outcome": errors}
     return row | {
         "outcome": run["outcome"]["kind"],
         "seconds": f"{run['timing']['wall_s']:.1f}",
+        "processor seconds": f"{processor:.1f}",
         "calls": str(run["calls"]["count"]),
         "accesses": str(run["accesses"]["count"]),
         "findings": str(len(run["findings"])),
         "measurements": str(len(run["measurements"])),
+        "privileged instructions": _privileged(entry, name) if run["payload"]["machine"] in USER_MODES else "",
         "memory MB": f"{run['memory']['allocated_peak_bytes'] / 1e6:.0f}",
     }
+
+
+def _privileged(entry: catalogue.Entry, name: str) -> str:
+    """How many privileged instructions a kernel performs up to its entry, or what went wrong."""
+    run, errors, _ = _run(entry, name, "--trace", "calls", "--unprivileged")
+    if run is None:
+        return errors
+    reached = run["outcome"]["kind"] == "kernel-entry"
+    return str(run["privileged"]["count"]) if reached else run["outcome"]["detail"]
+
+
+def _run(entry: catalogue.Entry, name: str, *options: str) -> tuple[dict[str, Any] | None, str, float]:
+    """What run.json says, or None; what was said of errors; and the processor time of the whole command, in seconds."""
+    platform = PLATFORMS.get(entry.architecture)
+    command = [COMMAND, "run", name, "--json", "--quiet", "--max-seconds", str(_SECONDS), *options]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile("w+") as said,
+        tempfile.TemporaryFile("w+") as ill,
+    ):
+        command += ["--out", f"{folder}/run", *(("--platform", platform) if platform else ())]
+        started = subprocess.Popen(command, stdout=said, stderr=ill)
+        _, status, used = os.wait4(started.pid, 0)  # unlike wait(), it tells of the processor time
+        started.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        ill.seek(0)
+        text, errors = said.read(), ill.read().strip()
+    return json.loads(text) if text else None, errors, used.ru_utime + used.ru_stime
 
 
 def _read() -> dict[str, dict[str, str]]:
