@@ -169,6 +169,8 @@ class Firmware:
         It is called *name* there, and takes *room* bytes at least.
         """
         declared: ProtocolType = instance.protocol
+        if declared.outlives:
+            self._build_lasting_gates(declared)
         self.protocol_classes[declared.name] = type(instance)
         data = b""
         for slot in declared.slots:
@@ -180,9 +182,15 @@ class Firmware:
             else:
                 data = data.ljust(-(-len(data) // self.abi.pointer_bytes) * self.abi.pointer_bytes, b"\0")
                 data += self.abi.pack(self._gate_of[id(slot)])
-        address = self.store(data.ljust(room, b"\0"), MemoryType.BootServicesData, name or declared.name)
+        kind = MemoryType.LoaderData if declared.outlives else MemoryType.BootServicesData
+        address = self.store(data.ljust(room, b"\0"), kind, name or declared.name)
         self.interfaces[address] = instance
         return address
+
+    def offer(self, instance: Any) -> tuple[int, int]:
+        """Put a protocol on a handle of its own; gives the handle and the interface's address."""
+        interface = self.publish(instance)
+        return self.install(0, instance.protocol.guid, interface), interface
 
     def only_instance(self, protocol: str) -> Any:
         """The one interface there is of a protocol whose functions don't say which."""
@@ -342,18 +350,32 @@ class Firmware:
         boot: list[tuple[Service, str]] = [(each, "boot") for each in tables.BOOT_SERVICES if each is not None]
         # In an order that doesn't depend on which module was imported first.
         for declared in sorted(PROTOCOLS.values(), key=lambda each: (each.guid in _NOT_EVERYWHERE, each.name)):
-            boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
+            if not declared.outlives:
+                boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
         runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
-        self._gate_ranges = (
+        self._gate_ranges: tuple[tuple[int, int], ...] = (
             self._build_gate_pages(boot, MemoryType.BootServicesCode),
             self._build_gate_pages(runtime, MemoryType.RuntimeServicesCode, spare=1),
         )
         # Guest functions return to a gate of their own, behind those of the services that outlive boot services:
         # SetVirtualAddressMap calls them too.
-        self.dispatcher.return_gate = self._gate_ranges[1][0] + len(runtime) * GATE_STEP
+        self.dispatcher.return_gate = self._gate_ranges[-1][0] + len(runtime) * GATE_STEP
+
+    def _build_lasting_gates(self, declared: ProtocolType) -> None:
+        """Gates of a protocol that outlives boot services, in memory that nobody takes before the kernel does.
+
+        They are built where it is published first: without it, memory is as if there were no such protocol.
+        """
+        slots = [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
+        if any(id(slot) in self._gate_of for slot, _ in slots):
+            return
+        added = self._build_gate_pages(slots, MemoryType.LoaderCode, lasting=True)
+        # The machine knows the last ones as those of the runtime services.
+        *others, runtime = self._gate_ranges
+        self._gate_ranges = (*others, added, runtime)
 
     def _build_gate_pages(
-        self, services: list[tuple[Service, str]], memory_type: MemoryType, spare: int = 0
+        self, services: list[tuple[Service, str]], memory_type: MemoryType, spare: int = 0, *, lasting: bool = False
     ) -> tuple[int, int]:
         size = -(-(len(services) + spare) * GATE_STEP // PAGE) * PAGE
         start = self.memory_map.allocate(AllocateType.AnyPages, memory_type, size // PAGE, owner=Owner.FIRMWARE)
@@ -363,7 +385,9 @@ class Firmware:
         for index, (service, table) in enumerate(services):
             address = start + index * GATE_STEP
             self._gate_of[id(service)] = address
-            self.dispatcher.add_gate(address, Gate(service, table, ends_with_boot_services=table != "runtime"))
+            self.dispatcher.add_gate(
+                address, Gate(service, table, ends_with_boot_services=not (lasting or table == "runtime"))
+            )
         return start, start + size
 
     def _build_tables(self) -> None:
@@ -385,37 +409,32 @@ class Firmware:
     def _offer_protocols(self, entropy: Entropy, initrd: bytes | None) -> None:
         if self.platform.console:
             keyboard = Keyboard(self.clock, self.platform.keys)
-            self._console_in = self._offer(SimpleTextInput(self, keyboard))
+            self._console_in = self.offer(SimpleTextInput(self, keyboard))
             extended = SimpleTextInputEx(self, keyboard)
             self.install(self._console_in[0], guids.SIMPLE_TEXT_INPUT_EX, self.publish(extended))
-            self._console_out = self._offer(SimpleTextOutput(self))
+            self._console_out = self.offer(SimpleTextOutput(self))
             self.publish_system_table()
         if self.platform.rng:
-            self._offer(Rng(entropy, partial(self.observer.provided, "random bytes")))
+            self.offer(Rng(entropy, partial(self.observer.provided, "random bytes")))
         if self.platform.memory_attribute:
-            self._offer(MemoryAttribute(self.mmu))
+            self.offer(MemoryAttribute(self.mmu))
         for each in (DevicePathUtilities, DevicePathToText, DevicePathFromText):
-            self._offer(each(self))
-        self._offer(Security())
-        self.security2 = self._offer(Security2(self.image_policy))[1]
+            self.offer(each(self))
+        self.offer(Security())
+        self.security2 = self.offer(Security2(self.image_policy))[1]
         if self.platform.boot_hart_protocol and self.abi.name == "riscv64":
-            self._offer(RiscvBoot())
+            self.offer(RiscvBoot())
         tcg2 = offer_tcg2(self.abi, self.memory, self.measurer)
         if tcg2 is not None:
-            self._offer(tcg2)
+            self.offer(tcg2)
         if self.measurer.cc is not None:
-            self._offer(CcMeasurement(self.abi, self.memory, self.measurer, self.measurer.cc))
+            self.offer(CcMeasurement(self.abi, self.memory, self.measurer, self.measurer.cc))
         if initrd is not None:
             path = self._path(vendor_media(guids.LINUX_EFI_INITRD_MEDIA), "initrd device path")
             handle = self.install(0, guids.DEVICE_PATH, path)
             self.install(
                 handle, guids.LOAD_FILE2, self.publish(LoadFile2(initrd, partial(self.observer.provided, "initrd")))
             )
-
-    def _offer(self, instance: Any) -> tuple[int, int]:
-        """Put a protocol on a handle of its own; gives the handle and the interface's address."""
-        interface = self.publish(instance)
-        return self.install(0, instance.protocol.guid, interface), interface
 
     def _path(self, node: bytes, name: str) -> int:
         return self.store(node + END, MemoryType.BootServicesData, name)

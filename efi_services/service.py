@@ -196,7 +196,8 @@ class Member:
 class ProtocolType:
     """A protocol: its GUID, its name, and the slots of its interface structure in order.
 
-    An interface that is never on a handle has no GUID.
+    An interface that is never on a handle has no GUID. One that *outlives* boot services can be called after
+    ExitBootServices too.
     """
 
     guid: Guid | None
@@ -204,13 +205,17 @@ class ProtocolType:
     spec: str
     slots: tuple[Service | Member, ...]
     doc: str
+    outlives: bool = False
 
 
 PROTOCOLS: dict[str, ProtocolType] = {}
 
 
-def protocol(guid: str | None, name: str, spec: str) -> Callable[[type[R]], type[R]]:
-    """Declare a protocol: a class whose methods and members stand in slot order."""
+def protocol(guid: str | None, name: str, spec: str, *, outlives: bool = False) -> Callable[[type[R]], type[R]]:
+    """Declare a protocol: a class whose methods and members stand in slot order.
+
+    With *outlives* it can be called after ExitBootServices too, by who has got it before.
+    """
 
     def declare(cls: type[R]) -> type[R]:
         known = None if guid is None else Guid(guid)
@@ -222,7 +227,7 @@ def protocol(guid: str | None, name: str, spec: str) -> Callable[[type[R]], type
                 slots.append(declared)
             elif isinstance(declared, Member):
                 slots.append(declared)
-        made = ProtocolType(known, name, spec, tuple(slots), inspect.getdoc(cls) or "")
+        made = ProtocolType(known, name, spec, tuple(slots), inspect.getdoc(cls) or "", outlives)
         PROTOCOLS[name] = made
         cls.protocol = made  # type: ignore[attr-defined]
         return cls

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
         return made
 
     OK = 0, "the payload did what it exists for: the kernel's entry was reached, or it ended with EFI_SUCCESS"
-    JUDGED_NO = 1, "a comparison, or a verdict on a hand-off, said no"
+    JUDGED_NO = 1, "a comparison, a verdict on a hand-off, or a stage in between said no"
     USAGE = 2, "the command's words, or a file of settings, are wrong"
     EFI_ERROR = 3, "the payload gave up with an EFI error, or Secure Boot refused it"
     FAULT = 4, "the payload faulted"

@@ -6,6 +6,7 @@ Nothing that the code knows is typed by hand: a table that could disagree with t
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import re
 from functools import partial
@@ -28,6 +29,7 @@ from shim.handoff.verdicts.rule import EVERYWHERE
 from shim.measure.formats import FORMATS
 from shim.measure.profiles import PROFILES
 from shim.report import services
+from shim.stages.state import State
 from shim.trace.tables import TABLES
 
 if TYPE_CHECKING:
@@ -193,6 +195,22 @@ def verdicts() -> str:
     )
 
 
+def stage_state() -> str:
+    """What a stage gets, member by member."""
+    rows = []
+    for name, member in vars(State).items():
+        function = member.fget if isinstance(member, property) else member
+        if name.startswith("_") or not callable(function):
+            continue
+        signature = "" if isinstance(member, property) else re.sub(r"\(self(, )?|( -> .*)$|'", "", _signature(function))
+        rows.append((f"`{name}{signature and '(' + signature}`", _first(function.__doc__ or "")))
+    return _table(("member", "is or does"), rows)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    return str(inspect.signature(function))
+
+
 FRAGMENTS: dict[str, Callable[[], str]] = {
     "verbs.md": verbs,
     "options.md": options,
@@ -210,6 +228,7 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "formats.md": formats,
     "profiles.md": profiles,
     "verdicts.md": verdicts,
+    "stage-state.md": stage_state,
     "run.schema.json": lambda: json.dumps(RunReport.json_schema(), indent=2) + "\n",
     "platform.schema.json": lambda: json.dumps(Platform.model_json_schema(), indent=2) + "\n",
 }

@@ -118,6 +118,7 @@ PROGRAMS = (
     Program("cpu_div_zero", "cpu_fault.c", X86, ("FAULT_DIV_ZERO",)),
     Program("cpu_general", "cpu_fault.c", ("x86_64",), ("FAULT_GENERAL",)),
     Program("handoff_like"),
+    Program("lasting", machines=WIDE),
     Program("early_code", machines=X86),
     Program("read_unwritten", machines=WIDE),
     Program("use_after_free", machines=WIDE),

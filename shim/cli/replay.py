@@ -21,6 +21,9 @@ def replay(
     disk: Annotated[
         list[Path] | None, typer.Option(metavar="FILE|FOLDER", help="Each of the run's disks, in the same order.")
     ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE:NAME", help="Each of the run's stages, in the same order.")
+    ] = None,
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
@@ -29,6 +32,7 @@ def replay(
     from shim.disks.attached import settings_of
     from shim.replay import replay as do_again
     from shim.report.live import Live
+    from shim.stages.load import load
     from shim.trace.folder import open_run
     from shim.trace.inputs import find_initrd, find_payload
 
@@ -41,7 +45,8 @@ def replay(
     data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
     live = Live(quiet=quiet)
     with live:
-        done = do_again(folder, program, data, between, max_seconds, live.progress, tuple(map(settings_of, disk or [])))
+        disks, stages = tuple(map(settings_of, disk or [])), tuple(map(load, stage or []))
+        done = do_again(folder, program, data, between, max_seconds, live.progress, disks, stages)
     if done.differs:
         raise DiffersError(f"{run}: the replay was another run: {'; '.join(done.differs)}")
     live.say(f"The same run. {done.rows:,} accesses are in {run / 'accesses'}.")

@@ -1,6 +1,7 @@
 """``efi-shim run``: a payload to its kernel entry, or its end."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from shim.errors import ExitCode, UsageError
 
-_EXIT = {"fault": ExitCode.FAULT, "budget": ExitCode.BUDGET, "kernel-entry": ExitCode.OK}
+_EXIT = {"stopped": ExitCode.JUDGED_NO, "fault": ExitCode.FAULT, "budget": ExitCode.BUDGET, "kernel-entry": ExitCode.OK}
 _LATER = "is not built yet"
 
 
@@ -58,6 +59,14 @@ def run(
         bool,
         typer.Option("--unprivileged", help="In user mode; tell what needs more, and do it for the payload."),
     ] = False,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Run this function of your own between ExitBootServices and the kernel's first instruction; may be "
+            "given several times.",
+        ),
+    ] = None,
     screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
@@ -99,6 +108,7 @@ def run(
 
     from shim.engine import engine_info
     from shim.session.run import Request, Session, check
+    from shim.stages.load import load
 
     # With the released engine a kernel's accesses take a minute; that has to be asked for.
     trace = trace or ("exact" if engine_info().patched or keep_accesses else "calls")
@@ -117,6 +127,7 @@ def run(
         unprivileged=unprivileged,
     )
     check(request)
+    request = replace(request, stages=tuple(map(load, stage or [])))
     folder = new_run_folder(out, program.name)
     with live:
         report = Session(request, folder, live.console, live.progress).run()

@@ -49,7 +49,7 @@ class InputInfo(Model):
     """What else went in: the command line, the initrd's digest, the seed.
 
     *boot* is what of the platform's disks was booted: `disk:` and a file's path, or by itself for the boot manager.
-    *unprivileged* says that the payload ran in user mode.
+    *unprivileged* says that the payload ran in user mode. *stages* are those that were asked for.
     """
 
     cmdline: str | None
@@ -58,12 +58,16 @@ class InputInfo(Model):
     seed: int
     boot: str | None = None
     unprivileged: bool = False
+    stages: list[str] = Field(default_factory=list)
 
 
 class Outcome(Model):
-    """How it ended. *status* is the EFI status where the payload gave one, or the firmware's that refused it."""
+    """How it ended. *status* is the EFI status where the payload gave one, or the firmware's that refused it.
 
-    kind: Literal["kernel-entry", "returned", "exited", "fault", "budget", "reset", "refused"]
+    *stopped* says that a stage in between did not let the kernel start.
+    """
+
+    kind: Literal["kernel-entry", "returned", "exited", "fault", "budget", "reset", "refused", "stopped"]
     status: str | None
     detail: str
 
@@ -74,6 +78,30 @@ class Handoff(Model):
     entry: HexInt | None = None
     registers: dict[str, HexInt] = Field(default_factory=dict)
     entered_from: HexInt | None = None
+
+
+class Written(Model):
+    """Memory that a stage wrote, and the SHA-256 of what lay there when it was done."""
+
+    address: HexInt
+    size: int
+    sha256: str
+
+
+class RegisterChange(Model):
+    """A register that a stage set."""
+
+    before: HexInt
+    after: HexInt
+
+
+class StageReport(Model):
+    """What a stage between ExitBootServices and the kernel did, and the sentences that it had written down."""
+
+    name: str
+    written: list[Written]
+    registers: dict[str, RegisterChange]
+    notes: list[str]
 
 
 class Calls(Model):
@@ -176,6 +204,7 @@ class RunReport(Model):
     outcome: Outcome
     boot_services_exited: bool
     handoff: Handoff
+    stages: list[StageReport] = Field(default_factory=list)
     calls: Calls
     accesses: Accesses
     privileged: Privileged | None = None

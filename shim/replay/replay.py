@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from payloads import Payload
     from shim.config.disks import DiskSettings
     from shim.config.run import RunReport
+    from shim.stages.load import Stage
     from shim.trace.folder import RunFolder
 
 #: What may differ: the host's doing, and what was asked for.
@@ -43,6 +44,7 @@ def replay(
     max_seconds: float = 300.0,
     progress: Callable[[Progress], None] = lambda _progress: None,
     disks: tuple[DiskSettings, ...] = (),
+    stages: tuple[Stage, ...] = (),
 ) -> Replayed:
     """Do *run* again and store the rows of its accesses, or of those between two calls, in its folder.
 
@@ -52,6 +54,9 @@ def replay(
     was = run.report
     if was.accesses.level != "exact":
         raise UsageError(f"{run.path}: made with --trace calls; there is no digest of its accesses to compare with")
+    if tuple(each.name for each in stages) != tuple(was.inputs.stages):
+        wanted = " ".join(f"--stage {each}" for each in was.inputs.stages)
+        raise UsageError(f"{run.path}: it was made {f'with {wanted}: give the same' if wanted else 'without stages'}")
     platform = load_platform(str(run.path / "platform.toml"))
     if len(disks) != len(platform.disk):
         raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
@@ -76,6 +81,7 @@ def replay(
         most_rows=was.accesses.count if cut else None,
         boot=boot,
         unprivileged=was.inputs.unprivileged,
+        stages=stages,
     )
     try:
         with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:

@@ -104,6 +104,10 @@ def summary_table(report: RunReport) -> Table:
     table.add_row("outcome", Text.assemble((plain(ends), colour), detail))
     if report.handoff.entry is not None:
         add("kernel entry", f"{report.handoff.entry:#x}, entered from {report.handoff.entered_from:#x}")
+    for stage in report.stages:
+        did = [f"{sum(each.size for each in stage.written):,} bytes written"] if stage.written else []
+        did += [f"{name} set" for name in stage.registers]
+        add("stage", f"{stage.name}: {', '.join((*did, *stage.notes)) or 'it changed nothing'}")
     add("boot services", "exited" if report.boot_services_exited else "still there at the end")
     often = sorted(report.calls.by_name.items(), key=lambda each: (-each[1], each[0]))
     named = ", ".join(f"{name} {count}" for name, count in often[:_SHOWN_SERVICES])

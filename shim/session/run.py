@@ -33,6 +33,7 @@ from shim.machine.user import USER_MODES
 from shim.measure import pieces
 from shim.session import given, measurements
 from shim.session.from_disk import DiskBoot, build_with
+from shim.session.in_between import run_stages
 from shim.tpm.authenticode import PeDigests
 from shim.tpm.swtpm import Swtpm
 from shim.trace.accesses import PythonRecorder
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from payloads import Payload
     from shim.config.platform import Platform
     from shim.machine.user.mode import Performed
+    from shim.stages.load import Stage
     from shim.trace.accesses import Recorder
 
 #: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
@@ -84,6 +86,8 @@ class Request:
     boot: DiskBoot | None = None
     #: In user mode.
     unprivileged: bool = False
+    #: What runs between ExitBootServices and the kernel.
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ class Session:
             self._watcher.region_born(start, end, "firmware", memory_type, name)
         try:
             self._firmware = Firmware(abi, platform, ports, request.initrd)
+            for stage in request.stages:
+                stage.prepare(self._firmware)
             try:
                 self._program = self._begin()
             except RunEnds as refusal:
@@ -180,10 +186,16 @@ class Session:
 
     def run(self) -> report.RunReport:
         """Run to the end and write the folder; gives what run.json says."""
+        request = self._request
         entry: dict[str, Any] | None = None
         try:
             ended, stop = self._execute()
             self._machine.leave_user_mode()
+            stages: list[report.StageReport] = []
+            if stop is not None:
+                stages, stop, stopped = run_stages(request.stages, self._machine, self._firmware, stop)
+                if stopped is not None:
+                    ended = stopped
             if stop is not None:
                 entry = state.collect(self._machine, self._firmware, stop)
                 for address, name in state.places(entry):
@@ -208,10 +220,9 @@ class Session:
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
         if self._request.dump_ram:
             state.save_ram(self._folder, self._machine.ram)
-        request = self._request
         files = pieces.inputs(request.cmdline, request.initrd)
         pieces.save(self._folder / pieces.INPUTS, [*files, *self._watcher.inputs])
-        made = self._report(ended, handoff)
+        made = self._report(ended, handoff, stages)
         write_whole(self._folder / "console.txt", self._firmware.console.text)
         write_whole(self._folder / "run.json", made.to_json())
         return made
@@ -361,7 +372,9 @@ class Session:
         mode = variables.mode.label
         return report.SecureBootReport(enabled=variables.secure_boot, mode=mode, images=decisions)  # type: ignore[arg-type]
 
-    def _report(self, outcome: report.Outcome, handoff: report.Handoff) -> report.RunReport:
+    def _report(
+        self, outcome: report.Outcome, handoff: report.Handoff, stages: list[report.StageReport]
+    ) -> report.RunReport:
         request, machine, watcher = self._request, self._machine, self._watcher
         payload, info = request.payload, engine_info()
         summary: dict[str, Any] = self._recorder.summary() if self._recorder else {}
@@ -383,10 +396,12 @@ class Session:
                 seed=request.seed,
                 boot=request.boot.asked if request.boot is not None else None,
                 unprivileged=request.unprivileged,
+                stages=[each.name for each in request.stages],
             ),
             outcome=outcome,
             boot_services_exited=self._firmware.boot_services_exited,
             handoff=handoff,
+            stages=stages,
             calls=report.Calls(
                 count=self._firmware.dispatcher.call_count,
                 by_name=dict(sorted(watcher.by_name.items())),
