@@ -80,6 +80,13 @@ class Memory(Model):
     reserved: tuple[Reserved, ...] = ()
     holes: tuple[Hole, ...] = ()
 
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each range of RAM."""
+        low = min(self.size, self.low_limit)
+        first = (self.base, self.base + low)
+        return (first,) if self.size == low else (first, (self.high_base, self.high_base + self.size - low))
+
 
 class FirmwareSettings(Model):
     """What the firmware says of itself, and which protocols it offers.

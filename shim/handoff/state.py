@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Any, Protocol
 
 from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
 from shim.errors import UnreadableError
-from shim.handoff import arm, arm64, page_walk, riscv64, x86
-from shim.machine.ram import PAGE
+from shim.handoff import arm, arm64, page_walk, ram_image, riscv64, x86
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,22 +83,13 @@ def save(folder: Path, state: dict[str, Any], ram: Ram) -> None:
 
 
 def save_ram(folder: Path, ram: Ram) -> None:
-    """Write RAM as a sparse file, byte for byte from the first range's start, holes left out."""
-    target = folder / "handoff"
+    """Write an image of RAM."""
+    target = folder / ram_image.FILE
     try:
-        target.mkdir(exist_ok=True)
-        free = shutil.disk_usage(target).free
-        pages = list(ram.used_pages())
-        if len(pages) * PAGE > free:
-            raise UnreadableError(f"{target}: no room for {len(pages) * PAGE} bytes of RAM")
-        base = ram.ranges[0][0]
-        with (target / "ram.bin").open("wb") as file:
-            for address, page in pages:
-                file.seek(address - base)
-                file.write(page)
-            file.truncate(ram.ranges[-1][1] - base)
+        target.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise UnreadableError(f"{target}: {error.strerror}") from None
+        raise UnreadableError(f"{target.parent}: {error.strerror}") from None
+    ram_image.write(target, ram.used_pages())
 
 
 def _initrd(ram: Ram, table: int | None, abi: Abi) -> dict[str, int] | None:

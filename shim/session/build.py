@@ -41,10 +41,7 @@ def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, fi
     architecture, memory = architecture_of(platform.machine, platform.exception_level), platform.memory
     if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
         raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
-    low = min(memory.size, memory.low_limit)
-    ram: list[Span] = [(memory.base, memory.base + low)]
-    if memory.size > low:
-        ram.append((memory.high_base, memory.high_base + memory.size - low))
+    ram: list[Span] = [*memory.ranges]
     holes = [(each.start, each.start + each.size) for each in memory.holes]
     kept = [(each.start, each.start + each.size) for each in memory.reserved]
     _check(ram, holes, kept, architecture.address_limit)

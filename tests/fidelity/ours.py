@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType
@@ -17,7 +17,7 @@ from payloads.pe import authenticode
 from qemu import Failed
 from shim.config.measuring import TpmEvent
 from shim.config.platform import Platform, VariableSettings, load_platform
-from shim.handoff import x86
+from shim.handoff import ram_image, x86
 from shim.measure.formats.fields import fields
 from shim.measure.profiles import PROFILES
 from shim.measure.readers import read
@@ -128,9 +128,9 @@ def of_run(folder: Path) -> Observed:
     boot_params, tree, initrd = state.get("boot_params"), state.get("device_tree"), state["initrd"]
     tables = {TABLES[guid]: at for guid, at in state["configuration_tables"].items() if guid in TABLES}
     on = load_platform(str(folder / "platform.toml"))
-    with _Ram(folder, on.memory.base) as ram:
-        digest = hashlib.sha256(ram.read(initrd["address"], initrd["size"])).hexdigest()
-        table = tpm2(ram.read, tables["ACPI 2.0"])
+    ram = ram_image.of_run(folder)
+    digest = hashlib.sha256(ram.read(initrd["address"], initrd["size"])).hexdigest()
+    table = tpm2(ram.read, tables["ACPI 2.0"])
     return Observed(
         firmware=f"efi-shim, platform {on.name}",
         cmdline=boot_params["command_line"] if boot_params else tree["chosen"]["bootargs"],
@@ -161,21 +161,3 @@ def tpm2(read_ram: Callable[[int, int], bytes], root: int) -> bytes | None:
         if read_ram(at, 4) == b"TPM2":
             return read_ram(at, int.from_bytes(read_ram(at + 4, 4), "little"))
     return None
-
-
-class _Ram:
-    """RAM as ``--dump-ram`` keeps it, from the first address on."""
-
-    def __init__(self, folder: Path, base: int) -> None:
-        self._path, self._base = folder / "handoff" / "ram.bin", base
-
-    def __enter__(self) -> Self:
-        self._file = self._path.open("rb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def read(self, address: int, size: int) -> bytes:
-        self._file.seek(address - self._base)
-        return self._file.read(size)

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from handoffs import broken_rules
+from shim.handoff import ram_image
 
 CLOUD = ("debian:bookworm/cloud-arm64", "debian:trixie/cloud-arm64", "debian:trixie-backports/cloud-arm64")
 FULL = ("debian:bookworm/arm64", "debian:trixie/arm64", "debian:trixie-backports/arm64")
@@ -93,21 +94,15 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
     )  # fmt: skip
     tree = state["device_tree"]
     assert tree["chosen"]["bootargs"] == line
-    base = 1 << 30
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-
-        def read(address, size):
-            ram.seek(address - base)
-            return ram.read(size)
-
-        # The initrd is where the LINUX_EFI_INITRD_MEDIA table says.
-        table = state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"]
-        address, size = struct.unpack("<QQ", read(table, 16))
-        assert (size, read(address, size)) == (len(INITRD), INITRD)
-        assert state["initrd"] == {"address": address, "size": size}
-        assert (tmp_path / "run" / "handoff" / "device_tree.dtb").read_bytes() == read(tree["address"], tree["size"])
-        # The memory map that the tree points to is the firmware's.
-        descriptors = read(tree["chosen"]["linux,uefi-mmap-start"], tree["chosen"]["linux,uefi-mmap-size"])
+    read = ram_image.of_run(tmp_path / "run").read
+    # The initrd is where the LINUX_EFI_INITRD_MEDIA table says.
+    table = state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"]
+    address, size = struct.unpack("<QQ", read(table, 16))
+    assert (size, read(address, size)) == (len(INITRD), INITRD)
+    assert state["initrd"] == {"address": address, "size": size}
+    assert (tmp_path / "run" / "handoff" / "device_tree.dtb").read_bytes() == read(tree["address"], tree["size"])
+    # The memory map that the tree points to is the firmware's.
+    descriptors = read(tree["chosen"]["linux,uefi-mmap-start"], tree["chosen"]["linux,uefi-mmap-size"])
     step = tree["chosen"]["linux,uefi-mmap-desc-size"]
     told = [struct.unpack_from("<I4xQQQQ", descriptors, at) for at in range(0, len(descriptors), step)]
     assert [(start, pages, kind) for kind, start, _, pages, _ in told] == [

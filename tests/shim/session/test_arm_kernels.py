@@ -7,6 +7,7 @@ import json
 import pytest
 
 from handoffs import broken_rules
+from shim.handoff import ram_image
 
 #: Not that of the backports: its index is wrong on the mirrors for days on end.
 NAMES = ("debian:bookworm/armmp", "debian:trixie/armmp", "debian:sid/armmp")
@@ -47,15 +48,11 @@ def test_reaches_the_unpacked_kernel_with_command_line_and_initrd(kernel, comman
     chosen = state["device_tree"]["chosen"]
     assert chosen["bootargs"] == line
     assert chosen["linux,uefi-system-table"] == state["system_table"]
-    base = 1 << 30
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-        ram.seek(state["initrd"]["address"] - base)
-        assert ram.read(state["initrd"]["size"]) == INITRD
-        ram.seek(state["device_tree"]["address"] - base)
-        tree = ram.read(state["device_tree"]["size"])
-        # What was unpacked is a kernel: the name of its release is in it.
-        ram.seek(state["entry"] - base)
-        assert b"Linux version 6.1" in ram.read(24 << 20)
+    ram = ram_image.of_run(tmp_path / "run")
+    assert ram.read(state["initrd"]["address"], state["initrd"]["size"]) == INITRD
+    tree = ram.read(state["device_tree"]["address"], state["device_tree"]["size"])
+    # What was unpacked is a kernel: the name of its release is in it.
+    assert b"Linux version 6.1" in ram.read(state["entry"], 24 << 20)
     assert (tmp_path / "run" / "handoff" / "device_tree.dtb").read_bytes() == tree
 
 

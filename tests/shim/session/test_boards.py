@@ -11,6 +11,7 @@ import tomli_w
 from boards import chid, device_tree, hwids, smbios
 from payloads import catalogue
 from shim.config.platform import load_platform
+from shim.handoff import ram_image
 from ukis import as_kernel, extend
 
 DEVICE_TREE_TABLE = "b1b621d5-f19c-41a5-830b-d9152c69aae0"
@@ -38,7 +39,7 @@ def run(kernel, command, tmp_path):
         report = json.loads(done.out)
         assert report["findings"] == []
         state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
-        return state["configuration_tables"], (tmp_path / "run" / "handoff" / "ram.bin").read_bytes()
+        return state["configuration_tables"], ram_image.of_run(tmp_path / "run")
 
     return run_it
 
@@ -47,18 +48,14 @@ def program():
     return as_kernel(catalogue.program("program:handoff_like-aarch64").read_bytes())
 
 
-def at(ram, address):
-    return ram[address - 0x4000_0000 :]
-
-
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
 @pytest.mark.parametrize("number", [5, 7])
 def test_systemd_stub_takes_the_tree_of_the_board(suite, number, run):
     sections = [(".linux", program()), (".hwids", hwids(BOARDS)), *TREES[:9]]
     tables, ram = run(f"debian:{suite}/systemd-stub-arm64", sections, smbios("Acme", f"Anvil {number}"))
     tree = dict(zip(range(3, 12), TREES, strict=False))[number][1]
-    assert at(ram, tables[DEVICE_TREE_TABLE]).startswith(tree[:40])
-    assert f"acme,anvil{number}\0".encode() in at(ram, tables[DEVICE_TREE_TABLE])[: len(tree)]
+    assert ram.read(tables[DEVICE_TREE_TABLE], 40) == tree[:40]
+    assert f"acme,anvil{number}\0".encode() in ram.read(tables[DEVICE_TREE_TABLE], len(tree))
 
 
 def test_a_board_that_nobody_knows_gets_no_tree(run):
@@ -73,4 +70,4 @@ def test_stubble_hands_the_tree_to_a_real_kernel(run, kernel):
     sections = [(".linux", inner), (".cmdline", b"quiet"), (".hwids", hwids(BOARDS)), *TREES]
     tables, ram = run("debian:sid/stubble-arm64", sections, smbios("Acme", "Anvil 150"))
     # The kernel's stub makes a tree of its own from it, and hands that over.
-    assert b"acme,anvil150\0" in at(ram, tables[DEVICE_TREE_TABLE])[:4096]
+    assert b"acme,anvil150\0" in ram.read(tables[DEVICE_TREE_TABLE], 4096)

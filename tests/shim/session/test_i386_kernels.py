@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from handoffs import broken_rules
+from shim.handoff import ram_image
 
 NAME = "debian:bookworm/686-pae"
 INITRD = bytes(range(256)) * 500 + b"the end"
@@ -42,12 +43,10 @@ def test_reaches_the_kernel_entry_with_command_line_and_initrd(kernel, command, 
     assert boot_params["efi_info"]["system_table"] == state["system_table"]
     assert boot_params["command_line"] == line
     assert (boot_params["initrd_address"], boot_params["initrd_size"]) == tuple(state["initrd"].values())
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-        ram.seek(state["initrd"]["address"])
-        assert ram.read(state["initrd"]["size"]) == INITRD
-        info = boot_params["efi_info"]
-        ram.seek(info["memory_map"])
-        descriptors = ram.read(info["memory_map_size"])
+    ram = ram_image.of_run(tmp_path / "run")
+    assert ram.read(state["initrd"]["address"], state["initrd"]["size"]) == INITRD
+    info = boot_params["efi_info"]
+    descriptors = ram.read(info["memory_map"], info["memory_map_size"])
     told = [
         struct.unpack_from("<I4xQQQQ", descriptors, at) for at in range(0, len(descriptors), info["descriptor_size"])
     ]

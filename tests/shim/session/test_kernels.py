@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from handoffs import broken_rules
+from shim.handoff import ram_image
 from shim.trace.findings import KINDS
 
 CLOUD = ("debian:bookworm/cloud-amd64", "debian:trixie/cloud-amd64", "debian:trixie-backports/cloud-amd64")
@@ -59,16 +60,14 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
     assert broken_rules(tmp_path / "run") == []
     boot_params = state["boot_params"]
     assert boot_params["command_line"] == line
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-        # The initrd is where the LINUX_EFI_INITRD_MEDIA table says.
-        ram.seek(state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"])
-        address, size = struct.unpack("<QQ", ram.read(16))
-        ram.seek(address)
-        assert (size, ram.read(size)) == (len(INITRD), INITRD)
-        # The memory map that boot_params points to is the firmware's.
-        info = boot_params["efi_info"]
-        ram.seek(info["memory_map"])
-        descriptors = ram.read(info["memory_map_size"])
+    ram = ram_image.of_run(tmp_path / "run")
+    # The initrd is where the LINUX_EFI_INITRD_MEDIA table says.
+    table = state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"]
+    address, size = struct.unpack("<QQ", ram.read(table, 16))
+    assert (size, ram.read(address, size)) == (len(INITRD), INITRD)
+    # The memory map that boot_params points to is the firmware's.
+    info = boot_params["efi_info"]
+    descriptors = ram.read(info["memory_map"], info["memory_map_size"])
     told = [
         struct.unpack_from("<I4xQQQQ", descriptors, at) for at in range(0, len(descriptors), info["descriptor_size"])
     ]

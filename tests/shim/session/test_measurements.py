@@ -13,6 +13,7 @@ from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.registers import replay
 from shim.config.platform import load_platform
+from shim.handoff import ram_image
 
 INITRD = bytes(range(256)) * 3000
 LINE = "console=ttyS0 quiet"
@@ -124,10 +125,10 @@ def test_the_stub_measures_its_inputs(name, kernel, command, tmp_path):
     # The kernel gets the log as it was before boot services ended.
     whole = log.decode((folder / "eventlog.bin").read_bytes())
     state = json.loads((folder / "handoff" / "state.json").read_text())
-    with (folder / "handoff" / "ram.bin").open("rb") as ram:
-        ram.seek(state["configuration_tables"][EVENT_LOG])
-        size, _final, version = struct.unpack("<IIB", ram.read(9))
-        copied = ram.read(size)
+    ram = ram_image.of_run(folder)
+    table = state["configuration_tables"][EVENT_LOG]
+    size, _final, version = struct.unpack("<IIB", ram.read(table, 9))
+    copied = ram.read(table + 9, size)
     assert version == 2
     assert copied == log.encode(whole.events[:-2], whole.algorithms)
 

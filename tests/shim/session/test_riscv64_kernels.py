@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from handoffs import broken_rules
+from shim.handoff import ram_image
 
 KERNELS = ("debian:trixie/riscv64", "debian:sid/riscv64")
 INITRD = bytes(range(256)) * 5000 + b"the end"
@@ -59,18 +60,13 @@ def test_hands_over_command_line_and_initrd(name, kernel, command, tmp_path):
         command, tmp_path, name, "--trace", "calls", "--initrd", "initrd", "--cmdline", line, "--dump-ram"
     )  # fmt: skip
     assert state["device_tree"]["chosen"]["bootargs"] == line
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-
-        def read(address, size):
-            ram.seek(address - (2 << 30))
-            return ram.read(size)
-
-        address, size = struct.unpack(
-            "<QQ", read(state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"], 16)
-        )
-        assert read(address, size) == INITRD
-        # The Image lies there as in the file, up to what its stub has written.
-        assert read(state["entry"] & -0x20_0000, 64)[0x38:0x3C] == b"RSC\5"
+    read = ram_image.of_run(tmp_path / "run").read
+    address, size = struct.unpack(
+        "<QQ", read(state["configuration_tables"]["5568e427-68fc-4f3d-ac74-ca555231cc68"], 16)
+    )
+    assert read(address, size) == INITRD
+    # The Image lies there as in the file, up to what its stub has written.
+    assert read(state["entry"] & -0x20_0000, 64)[0x38:0x3C] == b"RSC\5"
 
 
 @pytest.mark.parametrize("name", KERNELS)
