@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from payloads.errors import NotRunnable
@@ -58,7 +59,6 @@ _ZBOOT_COMPRESSIONS = {
     "zstd22": "zstd",
     "zstd": "zstd",
 }
-_PAGE_SIZES = {1: "4 KiB pages", 2: "16 KiB pages", 3: "64 KiB pages"}
 _BANNER = re.compile(rb"Linux version (\d[!-~]{0,99}) ")
 _MIN_BZIMAGE_PROTOCOL = 0x020B  # the first with the EFI hand-over entry; the EFI stub itself is of the same age
 
@@ -139,10 +139,11 @@ def _arm64(data: bytes, image: PeImage) -> Arm64ImageHeader:
     if code1 >> 26 == 0b000101:  # b, in words from the instruction itself
         entry = 4 + 4 * _signed(code1 & 0x3FF_FFFF, 26)
     names = ["big-endian" if flags & 1 else "little-endian"]
-    if page := _PAGE_SIZES.get(flags >> 1 & 3):
-        names.append(page)
     names.append("anywhere in memory" if flags & 8 else "near the base of memory")
-    return Arm64ImageHeader(text_offset, image_size, flags, tuple(names), _inside(entry, image))
+    header = Arm64ImageHeader(text_offset, image_size, flags, tuple(names), _inside(entry, image))
+    if header.page_size is not None:
+        names.insert(1, f"{header.page_size >> 10} KiB pages")
+    return replace(header, flag_names=tuple(names))
 
 
 def _riscv(data: bytes, image: PeImage) -> RiscvImageHeader:

@@ -134,6 +134,12 @@ class Arm64ImageHeader:
     flag_names: tuple[str, ...]
     declared_kernel_entry: int | None
 
+    @property
+    def page_size(self) -> int | None:
+        """Of the pages that the kernel works with, in bytes; None where the header doesn't tell."""
+        kind = self.flags >> 1 & 3
+        return 1024 << 2 * kind if kind else None
+
 
 @dataclass(frozen=True, slots=True)
 class RiscvImageHeader:

@@ -28,6 +28,18 @@ def find_payload(name: str, progress: "Callable[[str], None]") -> "Payload":
     return open_payload(Path(name))
 
 
+def default_platform(payload: "Payload | None") -> str:
+    """The ready platform where none is asked for: for the payload's machine, and for its kernel's pages."""
+    from payloads.model import Arm64ImageHeader
+    from shim.config.platform import DEFAULT_PLATFORMS, PLATFORM_OF_16K_PAGES
+
+    if payload is None:
+        return "q35"
+    if isinstance(payload.linux, Arm64ImageHeader) and payload.linux.page_size == 16 << 10:
+        return PLATFORM_OF_16K_PAGES
+    return DEFAULT_PLATFORMS.get(payload.machine.value, "q35")
+
+
 def new_run_folder(out: Path | None, payload: str) -> Path:
     """A fresh folder: *out*, or the next free runs/<payload>-<n>."""
     try:

@@ -70,8 +70,8 @@ def run(
     screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
-    from shim.cli.places import find_payload, new_run_folder, read_initrd
-    from shim.config.platform import DEFAULT_PLATFORMS, load_platform
+    from shim.cli.places import default_platform, find_payload, new_run_folder, read_initrd
+    from shim.config.platform import load_platform
     from shim.config.values import parse_size
     from shim.disks.attached import settings_of
     from shim.report.live import Live
@@ -91,7 +91,7 @@ def run(
     live = Live(quiet=quiet)
     # What the machine is depends on the payload, or else what the payload is on the machine's disks.
     program = None if payload is None or is_on_disk(payload) else find_payload(payload, live.say)
-    machine = chosen or load_platform(DEFAULT_PLATFORMS.get(program.machine.value if program else "", "q35"))
+    machine = chosen or load_platform(default_platform(program))
     if size is not None:
         machine = machine.with_memory(size)
     if keys is not None:

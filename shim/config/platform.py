@@ -46,6 +46,21 @@ CPU_MODELS = {
     "arm": ("cortex-a15", "cortex-a7"),
     "riscv64": ("rv64", "sifive-u54"),
 }
+#: The registers in which an AArch64 CPU tells of itself, which a platform may let tell something else.
+IdRegister = Literal[
+    "midr_el1",
+    "id_aa64pfr0_el1",
+    "id_aa64pfr1_el1",
+    "id_aa64zfr0_el1",
+    "id_aa64dfr0_el1",
+    "id_aa64dfr1_el1",
+    "id_aa64isar0_el1",
+    "id_aa64isar1_el1",
+    "id_aa64isar2_el1",
+    "id_aa64mmfr0_el1",
+    "id_aa64mmfr1_el1",
+    "id_aa64mmfr2_el1",
+]
 #: The platform of a payload for a machine, where none is asked for.
 DEFAULT_PLATFORMS = {
     "x86_64": "q35",
@@ -54,6 +69,8 @@ DEFAULT_PLATFORMS = {
     "arm": "virt-arm",
     "riscv64": "virt-riscv64",
 }
+#: And of an AArch64 kernel whose pages have 16 KiB, which other CPUs don't have.
+PLATFORM_OF_16K_PAGES = "virt-arm64-16k"
 
 
 class Hole(Model):
@@ -163,6 +180,8 @@ class TableSettings(Blob):
 class Platform(Model):
     """A machine and its firmware; *exception_level* is where an AArch64 payload starts.
 
+    *id_registers* are what an AArch64 CPU tells of itself, where that isn't what its model has.
+
     *extends* names a ready platform that gives all keys that are not given here.
     """
 
@@ -195,6 +214,7 @@ class Platform(Model):
     disk: tuple[DiskSettings, ...] = Field(default=(), max_length=MAX_DISKS)
     boot: tuple[BootEntry, ...] = Field(default=(), max_length=64)
     device_tree: Node | None = None
+    id_registers: dict[IdRegister, Annotated[Size, Field(ge=0, lt=1 << 64)]] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -213,9 +233,11 @@ class Platform(Model):
         return cpu
 
     @model_validator(mode="after")
-    def _has_the_level(self) -> Self:
+    def _has_what_is_told(self) -> Self:
         if self.exception_level != 1 and self.machine != "aarch64":
             raise ValueError(f"{self.machine} has no exception level {self.exception_level}")
+        if self.id_registers and self.machine != "aarch64":
+            raise ValueError(f"{self.machine} has no id_registers")
         return self
 
     @property

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The callbacks that Unicorn makes often: one for each basic block, one for each read of a clock.
+ * The callbacks that Unicorn makes often: one for each basic block, one for each read of a clock or of a register that
+ * tells of the CPU.
  *
  * A Monitor counts blocks and stops the emulation before a block executes when a budget is used up or, once it is
  * armed, when control leaves the ranges it was told of or enters one of the entries. It never calls into Python:
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define MAX_RANGES 256
+#define MAX_TOLD 32
 #define CSR_TIME 0xc01
 
 enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
@@ -61,6 +63,8 @@ typedef struct {
     int range_count, entry_count;
     uint64_t ranges[MAX_RANGES][2];
     uint64_t entries[MAX_RANGES];
+    int told_count;
+    uint64_t told[MAX_TOLD][2];    /* system registers, as MRS spells them, that have these values */
 } Monitor;
 
 /* The monitor of the machine that runs, for callbacks that are given no data. Unicorn runs one at a time. */
@@ -188,10 +192,17 @@ static int on_rdtscp(uc_engine *uc, void *data)
 static uint32_t on_mrs(uc_engine *uc, int target, const system_register *source, void *data)
 {
     Monitor *self = data;
-    uint64_t value;
+    uint64_t value, number;
+    int i;
 
     if (source->op0 != 3)
         return 0;
+    number = source->op0 << 14 | source->op1 << 11 | source->crn << 7 | source->crm << 3 | source->op2;
+    for (i = 0; i < self->told_count; i++)
+        if (self->told[i][0] == number) {
+            ((write_function)(uintptr_t)self->write)(uc, target, &self->told[i][1]);
+            return 1;
+        }
     /* CNTPCT_EL0 and CNTVCT_EL0 */
     if (source->op1 == 3 && source->crn == 14 && source->crm == 0 && (source->op2 == 1 || source->op2 == 2)) {
         value = read_counter(self) / (self->tick_ns ? self->tick_ns : 1);
@@ -266,7 +277,7 @@ static int read_addresses(PyObject *source, uint64_t *into, Py_ssize_t most)
     if (count < 0)
         return -1;
     if (count > most) {
-        PyErr_SetString(PyExc_ValueError, "too many ranges or entries");
+        PyErr_SetString(PyExc_ValueError, "too many numbers");
         return -1;
     }
     for (i = 0; i < count; i++) {
@@ -305,6 +316,23 @@ static PyObject *arm(PyObject *object, PyObject *arguments)
     self->range_count = range_values / 2;
     self->entry_count = entry_count;
     self->armed = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *tell(PyObject *object, PyObject *registers)
+{
+    Monitor *self = (Monitor *)object;
+    uint64_t told[MAX_TOLD][2];
+    int values = read_addresses(registers, &told[0][0], 2 * MAX_TOLD);
+
+    if (values < 0)
+        return NULL;
+    if (values % 2) {
+        PyErr_SetString(PyExc_ValueError, "a register has a number and a value");
+        return NULL;
+    }
+    memcpy(self->told, told, sizeof(self->told[0]) * (values / 2));
+    self->told_count = values / 2;
     Py_RETURN_NONE;
 }
 
@@ -359,6 +387,8 @@ static PyMethodDef methods[] = {
     {"begin", begin, METH_NOARGS, "begin(): this monitor's machine is the one that runs now"},
     {"arm", arm, METH_VARARGS,
      "arm(ranges, entries): stop before a block outside all ranges (flat: start, end, ...) or at an entry"},
+    {"tell", tell, METH_O,
+     "tell(registers): MRS of these gives these values (flat: number, value, ...; numbers of 16 bits, from op0 on)"},
     {NULL, NULL, 0, NULL},
 };
 

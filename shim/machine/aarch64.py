@@ -39,7 +39,22 @@ SYSTEM = {
     "mair_el2": (3, 4, 10, 2, 0),
     "vbar_el2": (3, 4, 12, 0, 0),
     "cntfrq_el0": (3, 3, 14, 0, 0),
+}
+
+#: What tells of the CPU's features, and can be told otherwise (section D19.2).
+ID_REGISTERS = {
+    "midr_el1": (3, 0, 0, 0, 0),
+    "id_aa64pfr0_el1": (3, 0, 0, 4, 0),
+    "id_aa64pfr1_el1": (3, 0, 0, 4, 1),
+    "id_aa64zfr0_el1": (3, 0, 0, 4, 4),
+    "id_aa64dfr0_el1": (3, 0, 0, 5, 0),
+    "id_aa64dfr1_el1": (3, 0, 0, 5, 1),
+    "id_aa64isar0_el1": (3, 0, 0, 6, 0),
+    "id_aa64isar1_el1": (3, 0, 0, 6, 1),
+    "id_aa64isar2_el1": (3, 0, 0, 6, 2),
     "id_aa64mmfr0_el1": (3, 0, 0, 7, 0),
+    "id_aa64mmfr1_el1": (3, 0, 0, 7, 1),
+    "id_aa64mmfr2_el1": (3, 0, 0, 7, 2),
 }
 
 #: What a hand-off reports, whatever the level; and what it reports of the level that the CPU is at.
@@ -78,7 +93,10 @@ _NANOSECONDS = 1_000_000_000
 
 
 class AArch64:
-    """The architecture, for the machine: payloads run at EL1, or at EL2 as where there is no hypervisor below."""
+    """The architecture, for the machine: payloads run at EL1, or at EL2 as where there is no hypervisor below.
+
+    What *told* has by the names of `ID_REGISTERS` takes the place of what the CPU model tells of itself.
+    """
 
     name = "aarch64"
     engine_mode = (UC_ARCH_ARM64, UC_MODE_ARM)
@@ -96,15 +114,16 @@ class AArch64:
     descriptor_tables = b""
     invalid_instruction = aborts.UNDEFINED
 
-    def __init__(self, exception_level: int = 1) -> None:
+    def __init__(self, exception_level: int = 1, told: Mapping[str, int] | None = None) -> None:
         self._level = exception_level
+        self._told = {ID_REGISTERS[name]: value for name, value in (told or {}).items()}
 
     def prepare(self, engine: Engine, page_tables: int, descriptor_tables: int, stack: int) -> None:  # noqa: ARG002
         """MMU and caches on, unaligned accesses allowed, a stack (section 2.3.6)."""
         engine.write_system(SYSTEM["scr_el3"], SCR_VALUE)
         engine.write_system(SYSTEM["hcr_el2"], HCR_VALUE)
         engine.write(REGISTERS["cpacr_el1"], CPACR_VALUE)
-        physical = engine.read_system(SYSTEM["id_aa64mmfr0_el1"]) & 7
+        physical = engine.read_system(ID_REGISTERS["id_aa64mmfr0_el1"]) & 7
         if self._level == 1:
             engine.write(REGISTERS["mair_el1"], MAIR_VALUE)
             engine.write(REGISTERS["ttbr0_el1"], page_tables)
@@ -121,8 +140,10 @@ class AArch64:
             engine.write_system(SYSTEM["sctlr_el2"], SCTLR_EL2_VALUE)
         engine.write(REGISTERS["sp"], stack)
 
-    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
-        """The generic timer's counters, at the frequency that the CPU tells."""
+    def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
+        """The generic timer's counters, at the frequency that the CPU tells, and what is told of the CPU."""
+        engine.told.update(self._told)
+        monitor.tell([each for register, value in self._told.items() for each in (_mrs_number(register), value)])
         monitor.tick_ns = _NANOSECONDS // engine.read_system(SYSTEM["cntfrq_el0"])
         engine.hook_native_instruction(arm64.UC_ARM64_INS_MRS, monitor.mrs_callback, monitor.state)
 
@@ -154,4 +175,9 @@ class AArch64:
 
 
 AARCH64 = AArch64()
-AARCH64_EL2 = AArch64(2)
+
+
+def _mrs_number(register: tuple[int, int, int, int, int]) -> int:
+    """As the instruction spells it."""
+    op0, op1, crn, crm, op2 = register
+    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2

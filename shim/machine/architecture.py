@@ -69,8 +69,8 @@ class Architecture(Protocol):
     def prepare(self, engine: Engine, page_tables: int, descriptor_tables: int, stack: int) -> None:
         """Bring the CPU to the state in which UEFI starts an image (UEFI 2.10, section 2.3)."""
 
-    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
-        """Let instructions that read a clock see virtual time."""
+    def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
+        """Let instructions that read a clock see virtual time, and others what the platform tells of the CPU."""
 
     def mask_interrupts(self, engine: Engine) -> None:
         """Leave interrupts masked, as ExitBootServices does."""

@@ -102,7 +102,7 @@ class Arm:
         engine.write(REGISTERS["cpsr"], CPSR_VALUE)
         engine.write(REGISTERS["sp"], stack)
 
-    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
+    def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
         """Unicorn lets nobody answer them, so code that has one is noted: such a run is not deterministic."""
         monitor.read, monitor.read_memory = engine.read_function, engine.read_memory_function
         monitor.cpsr = REGISTERS["cpsr"]

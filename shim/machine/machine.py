@@ -257,7 +257,7 @@ class Machine:
         monitor.read_ns = COUNTER_READ_NS
         monitor.tsc_offset = int.from_bytes(SeededEntropy(seed, "tsc").take(5), "little")
         engine.hook_native_blocks(monitor.block_callback, monitor.state)
-        self.architecture.answer_clock_reads(engine, monitor)
+        self.architecture.answer_reads(engine, monitor)
 
     def _pass_on(self) -> None:
         """Raise what a gate's service raised while Unicorn's frames lay between."""

@@ -94,7 +94,7 @@ class RiscV64:
         engine.write(REGISTERS["satp"], SATP_MODE | page_tables >> 12)
         engine.write(REGISTERS["sp"], stack)
 
-    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
+    def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
         """RDTIME, RDCYCLE and RDINSTRET."""
         monitor.tick_ns = TICK_NS
         engine.answer_counters(_COUNTERS, monitor.counter_callback)

@@ -70,7 +70,7 @@ class X86:
         engine.write(x86.UC_X86_REG_GDTR, (0, descriptor_tables, gdt_bytes - 1, 0))
         engine.write(x86.UC_X86_REG_IDTR, (0, descriptor_tables + _IDT_OFFSET, _IDT_BYTES - 1, 0))
 
-    def answer_clock_reads(self, engine: Engine, monitor: Monitor) -> None:
+    def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
         """RDTSC and RDTSCP; and the timers behind ports, which aren't there.
 
         Nothing is behind any port, so all read as ones, as those of a real bus do. GRUB asks the interval timer whether

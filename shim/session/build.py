@@ -38,7 +38,8 @@ def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, fi
 
     Where it is *unprivileged*, payloads run in user mode.
     """
-    architecture, memory = architecture_of(platform.machine, platform.exception_level), platform.memory
+    architecture = architecture_of(platform.machine, platform.exception_level, platform.id_registers)
+    memory = platform.memory
     if memory.size % PAGE or not MIN_MEMORY <= memory.size <= MAX_MEMORY:
         raise UsageError(f"memory of {memory.size:#x} bytes: give whole pages, {MIN_MEMORY >> 20} MiB to 512 GiB")
     ram: list[Span] = [*memory.ranges]

@@ -29,6 +29,7 @@ COMMAND = str(Path(sys.executable).parent / "efi-shim")
 TABLE = Path(__file__).parents[2] / "docs" / "kernels.csv"
 #: Where there is one that measures.
 PLATFORMS = {"amd64": "q35-tpm", "arm64": "virt-arm64-tpm"}
+PAGES_OF_16K = str(Path(__file__).with_name("virt-arm64-16k-tpm.toml"))
 COLUMNS = (
     "kernel",
     "package version",
@@ -105,7 +106,7 @@ def _privileged(entry: catalogue.Entry, name: str) -> str:
 
 def _run(entry: catalogue.Entry, name: str, *options: str) -> tuple[dict[str, Any] | None, str, float]:
     """What run.json says, or None; what was said of errors; and the processor time of the whole command, in seconds."""
-    platform = PLATFORMS.get(entry.architecture)
+    platform = PAGES_OF_16K if entry.name.partition("@")[0].endswith("-16k") else PLATFORMS.get(entry.architecture)
     command = [COMMAND, "run", name, "--json", "--quiet", "--max-seconds", str(_SECONDS), *options]
     with (
         tempfile.TemporaryDirectory() as folder,

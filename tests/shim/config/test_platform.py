@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
@@ -12,10 +13,12 @@ from shim.config import ready
 from shim.config.platform import (
     CPU_MODELS,
     DEFAULT_PLATFORMS,
+    IdRegister,
     Platform,
     load_platform,
 )
 from shim.errors import ExitCode, UnreadableError, UsageError
+from shim.machine.aarch64 import ID_REGISTERS
 from shim.machine.architectures import ARCHITECTURES
 
 GUID = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -49,6 +52,7 @@ def test_the_names():
         "q35-tpm",
         "virt-arm",
         "virt-arm64",
+        "virt-arm64-16k",
         "virt-arm64-el2",
         "virt-arm64-tpm",
         "virt-riscv64",
@@ -238,6 +242,9 @@ def load_platform_text(load, text):
     [
         ("colour = 1", "colour"),
         ("machine = 'aarch64'\nexception_level = 3", "exception_level"),
+        ("machine = 'aarch64'\nid_registers = { ctr_el0 = 1 }", "id_registers.ctr_el0.[key]"),
+        ("machine = 'aarch64'\nid_registers = { midr_el1 = -1 }", "id_registers.midr_el1"),
+        ("machine = 'aarch64'\nid_registers = { midr_el1 = '0x1_0000_0000_0000_0000' }", "id_registers.midr_el1"),
         ("[device_tree]\na = -1", "device_tree.a.property"),
         ("[device_tree]\na = 0x1_0000_0000", "device_tree.a.property"),
         ("[device_tree]\na = false", "device_tree.a.property"),
@@ -283,6 +290,16 @@ def test_what_is_wrong_is_named(load, text, where):
 def test_only_aarch64_has_exception_levels(load):
     with pytest.raises(UsageError, match="x86_64 has no exception level 2"):
         load("exception_level = 2")
+
+
+def test_what_a_cpu_tells_of_itself(load):
+    assert load("machine = 'aarch64'\nid_registers = { midr_el1 = '0x410fd0b1' }").id_registers == {
+        "midr_el1": 0x410FD0B1
+    }
+    assert load("machine = 'aarch64'").id_registers is None
+    assert set(get_args(IdRegister)) == set(ID_REGISTERS), "those that the machine knows"
+    with pytest.raises(UsageError, match="x86_64 has no id_registers"):
+        load("id_registers = { midr_el1 = 1 }")
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "../x", "a" * 65, "a/b", "x\n"])

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from efi_services.ports import Access
-from shim.machine.aarch64 import AARCH64, CPU_MODELS
+from shim.machine.aarch64 import AARCH64, CPU_MODELS, ID_REGISTERS, AArch64
 from shim.machine.machine import COUNTER_READ_NS
 from shim.machine.paging import PAGE
 
@@ -21,7 +21,7 @@ YIELD, WFE = 0xD503203F, 0xD503205F
 SVC, HVC, SMC, BRK, UDF, HLT = 0xD4000001, 0xD4000002, 0xD4000003, 0xD4200000, 0, 0xD4400000
 BR_X0, RET = 0xD61F0000, 0xD65F03C0
 CNTFRQ, CNTPCT, CNTVCT = 0xD53BE000, 0xD53BE020, 0xD53BE040
-SCTLR, ID_AA64ISAR0 = 0xD5381000, 0xD5380600
+SCTLR, ID_AA64ISAR0, ID_AA64MMFR0 = 0xD5381000, 0xD5380600, 0xD5380700
 
 
 def code(*words):
@@ -355,6 +355,31 @@ def test_the_model_can_address_what_a_platform_may_have(make_guest, cpu):
     bits = {0: 32, 1: 36, 2: 40, 3: 42, 4: 44, 5: 48}[guest.x0 & 7]
     assert AARCH64.address_limit <= 1 << bits
     assert guest.machine.handoff_registers()["tcr_el1"] >> 32 & 7 == guest.x0 & 7
+
+
+def test_what_is_told_of_the_cpu(make_guest):
+    """mrs x1 and x2, id_aa64mmfr0_el1 and id_aa64isar0_el1: one as told, the other as the model has it."""
+    untold = make_guest(architecture=AARCH64)
+    told = make_guest(architecture=AArch64(told={"id_aa64mmfr0_el1": 0xFEDC_BA98_0010_1124}))
+    for guest in (untold, told):
+        assert is_halted(guest.run(code(to(1, ID_AA64MMFR0), to(2, ID_AA64ISAR0), to(31, ID_AA64MMFR0), WFI)))
+    assert (untold.x1, told.x1) == (0x1124, 0xFEDC_BA98_0010_1124)
+    assert told.x2 == untold.x2
+    assert told.sp == untold.sp, "register 31 is none"
+
+
+@pytest.mark.parametrize(("name", "register"), ID_REGISTERS.items())
+def test_every_register_can_be_told(make_guest, name, register):
+    op0, op1, crn, crm, op2 = register
+    guest = make_guest(architecture=AArch64(told={name: 0x1234}))
+    assert is_halted(guest.run(code(0xD5200000 | op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5 | 1, WFI)))
+    assert guest.x1 == 0x1234
+
+
+def test_the_start_state_goes_by_what_is_told(make_guest):
+    """The size of physical addresses."""
+    guest = make_guest(architecture=AArch64(told={"id_aa64mmfr0_el1": 0x1122}))
+    assert guest.machine.handoff_registers()["tcr_el1"] >> 32 & 7 == 2
 
 
 # Accesses.

@@ -72,6 +72,15 @@ def test_callbacks_are_shared_and_state_is_not():
     assert one.state != other.state
 
 
+@pytest.mark.parametrize(
+    ("registers", "error"),
+    [([1], "a value"), ([1, 2] * 33, "too many"), ([1, -1], "negative"), (["x", 1], "int"), (3, "len")],
+)
+def test_what_is_told_has_numbers_and_values(registers, error):
+    with pytest.raises((ValueError, TypeError, OverflowError), match=error):
+        Monitor().tell(registers)
+
+
 def test_there_are_no_other_attributes():
     with pytest.raises(AttributeError):
         Monitor().limits = 1

@@ -60,6 +60,18 @@ def test_reaches_the_kernel_entry(name, kernel, command, tmp_path):
     assert here["type"] == 1
 
 
+def test_a_kernel_of_16_kib_pages(kernel, command, tmp_path):
+    """It runs where the CPU says that it has them, and that is the default for it; on others it refuses to start."""
+    name = "debian:sid/arm64-16k"
+    kernel(name)
+    report, state = run(command, tmp_path, name, "--trace", "calls")
+    assert report["outcome"]["kind"] == "kernel-entry"
+    assert report["platform"]["name"] == "virt-arm64-16k"
+    assert state["registers"]["tcr_el1"] >> 14 & 3 == 0, "of the firmware's tables the pages have 4 KiB still"
+    refused = command("run", name, "--platform", "virt-arm64", "--trace", "calls", "--json", "--out", "refused")
+    assert json.loads(refused.out)["outcome"]["status"] == "EFI_UNSUPPORTED"
+
+
 @pytest.mark.parametrize("name", CLOUD)
 def test_next_to_nothing_is_enough(name, kernel, command, tmp_path):
     """No device tree and no memory attributes."""
