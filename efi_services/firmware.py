@@ -443,11 +443,14 @@ class Firmware:
         platform = self.platform
         own_tables = platform.acpi + self._logs_in_acpi()
         if own_tables:
-            addresses = [
-                self._provide(each, MemoryType.ACPIReclaimMemory, f"ACPI {each[:4].decode('latin-1')}")
-                for each in own_tables
-            ]
-            root = self._provide(acpi.xsdt(addresses), MemoryType.ACPIReclaimMemory, "ACPI XSDT")
+            placed = {self._provide_acpi(each): each[:4] for each in own_tables}
+            if b"FACP" not in placed.values():
+                definitions = next((at for at, name in placed.items() if name == b"DSDT"), None)
+                definitions = definitions or self._provide_acpi(acpi.dsdt())
+                x86 = self.abi.name in ("i386", "x86_64")
+                placed[self._provide_acpi(acpi.fadt(definitions, x86=x86))] = b"FACP"
+            # The DSDT is the FADT's, and not one of this list.
+            root = self._provide_acpi(acpi.xsdt([at for at, name in placed.items() if name != b"DSDT"]))
             self.configuration.install(
                 guids.ACPI_20_TABLE, self._provide(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
             )
@@ -463,6 +466,9 @@ class Firmware:
             )
             self.configuration.install(each.vendor, at)
         self.configuration.install(guids.RT_PROPERTIES_TABLE, self._runtime_properties())
+
+    def _provide_acpi(self, table: bytes) -> int:
+        return self._provide(table, MemoryType.ACPIReclaimMemory, f"ACPI {table[:4].decode('latin-1')}")
 
     def _provide(self, data: bytes, memory_type: MemoryType, name: str) -> int:
         """Something of the platform's own that the guest finds in memory."""

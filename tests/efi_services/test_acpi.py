@@ -67,8 +67,29 @@ def test_a_tpm_is_told_as_qemu_tells_it(power_on, measuring, interface, method, 
 def test_a_platforms_own_table_goes_before_ours(power_on, measuring):
     own = table(b"TPM2", b"own")
     found = tables_of(power_on(**measuring, acpi=(own,)))
-    assert found.keys() == {b"TPM2", b"CCEL"}
+    assert found.keys() == {b"TPM2", b"CCEL", b"FACP"}
     assert found[b"TPM2"] == own
+
+
+@pytest.mark.parametrize("own", [(), (table(b"DSDT", b"mine"),)])
+def test_tables_without_a_fixed_description_get_one(power_on, measuring, own):
+    """Readers count on an FADT and a DSDT: GRUB 2.06 reads past the end of a list without an FADT."""
+    guest = power_on(**measuring, acpi=own)
+    found = tables_of(guest)
+    fadt = found[b"FACP"]
+    assert (len(fadt), fadt[8], sum(fadt) & 0xFF) == (276, 6, 0)
+    (short,), (at,) = struct.unpack_from("<I", fadt, 40), struct.unpack_from("<Q", fadt, 140)
+    dsdt = guest.bytes_at(at, guest.u32(at + 4))
+    assert (at, dsdt[:4]) == (short, b"DSDT")
+    assert dsdt == own[0] if own else (len(dsdt), sum(dsdt) & 0xFF) == (36, 0)
+    assert b"DSDT" not in found
+    # No PM timer, whose port nothing is behind, and no hardware-reduced ACPI, for which PCs are too old.
+    assert struct.unpack_from("<I", fadt, 76) == (0,)
+    assert struct.unpack_from("<I", fadt, 112) == (1,)
+
+
+def test_there_is_no_fixed_hardware_outside_x86():
+    assert struct.unpack_from("<I", acpi.fadt(0x1_0000_0000, x86=False), 112) == (1 << 20,)
 
 
 def test_smbios(power_on):
