@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from shim.handoff import ram_image
+
 PROGRAM = "program:handoff_like"
 
 
@@ -47,9 +49,7 @@ def go(state):
         "before": entry - 1, "after": entry,
     }  # fmt: skip
     assert found["handoff"]["registers"]["rbx"] == "0x1234"
-    with (tmp_path / "run" / "handoff" / "ram.bin").open("rb") as ram:
-        ram.seek(page + 8)
-        assert ram.read(7) == b"heretoo"
+    assert ram_image.of_run(tmp_path / "run").read(page + 8, 7) == b"heretoo"
 
 
 def test_what_a_stage_writes_is_nobody_elses(command, tmp_path):
