@@ -1,13 +1,31 @@
 """``efi-shim replay``: a run once more, for the rows of its accesses."""
 
+from __future__ import annotations
+
 import re
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shim.errors import DiffersError, UsageError
+
+if TYPE_CHECKING:
+    from shim.replay import Given
+    from shim.trace.folder import RunFolder
+
+
+PayloadFile = Annotated[Path | None, typer.Option("--payload", help="The run's payload, if it is not in the cache.")]
+Initrd = Annotated[Path | None, typer.Option("--initrd", help="The run's initrd.")]
+Disks = Annotated[
+    list[Path] | None, typer.Option("--disk", metavar="FILE|FOLDER", help="Each of the run's disks, in the same order.")
+]
+Stages = Annotated[
+    list[str] | None,
+    typer.Option("--stage", metavar="MODULE:NAME", help="Each of the run's stages, in the same order."),
+]
+MaxSeconds = Annotated[float, typer.Option("--max-seconds", min=0.01, help="Wall-clock budget of doing it again.")]
 
 
 def replay(
@@ -16,40 +34,50 @@ def replay(
         str | None,
         typer.Option(metavar="A..B", help="Only accesses from the start of call A to that of call B; either may lack."),
     ] = None,
-    payload: Annotated[Path | None, typer.Option(help="The run's payload, if it is not in the cache.")] = None,
-    initrd: Annotated[Path | None, typer.Option(help="The run's initrd.")] = None,
-    disk: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE|FOLDER", help="Each of the run's disks, in the same order.")
-    ] = None,
-    stage: Annotated[
-        list[str] | None, typer.Option(metavar="MODULE:NAME", help="Each of the run's stages, in the same order.")
-    ] = None,
-    max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
+    payload: PayloadFile = None,
+    initrd: Initrd = None,
+    disk: Disks = None,
+    stage: Stages = None,
+    max_seconds: MaxSeconds = 300.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
     """Do a run again, compare it with what was recorded, and store its accesses row by row in its folder."""
-    from shim.cli.places import read_initrd
-    from shim.disks.attached import settings_of
     from shim.replay import replay as do_again
     from shim.report.live import Live
-    from shim.stages.load import load
     from shim.trace.folder import open_run
-    from shim.trace.inputs import find_initrd, find_payload
 
     between = parse_calls(calls)
-    # To be ended from outside is an end like Ctrl-C: nothing stays behind in the folder.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = open_run(run)
-    # A run that began on a disk has its payload from there.
-    program = None if folder.report.inputs.boot is not None else find_payload(folder, payload)
-    data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
+    given = given_to(folder, payload, initrd, disk, stage, max_seconds)
     live = Live(quiet=quiet)
     with live:
-        disks, stages = tuple(map(settings_of, disk or [])), tuple(map(load, stage or []))
-        done = do_again(folder, program, data, between, max_seconds, live.progress, disks, stages)
+        done = do_again(folder, given, between, live.progress)
     if done.differs:
         raise DiffersError(f"{run}: the replay was another run: {'; '.join(done.differs)}")
     live.say(f"The same run. {done.rows:,} accesses are in {run / 'accesses'}.")
+
+
+def given_to(
+    folder: RunFolder,
+    payload: Path | None,
+    initrd: Path | None,
+    disks: list[Path] | None,
+    stages: list[str] | None,
+    max_seconds: float,
+) -> Given:
+    """What is needed to do a run again, found or as it was given."""
+    from shim.cli.places import read_initrd
+    from shim.disks.attached import settings_of
+    from shim.replay import Given
+    from shim.stages.load import load
+    from shim.trace.inputs import find_initrd, find_payload
+
+    # To be ended from outside is an end like Ctrl-C: nothing stays behind in the folder.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A run that began on a disk has its payload from there.
+    program = None if folder.report.inputs.boot is not None else find_payload(folder, payload)
+    data = find_initrd(folder, read_initrd(initrd) if initrd is not None else None)
+    return Given(program, data, tuple(map(settings_of, disks or [])), tuple(map(load, stages or [])), max_seconds)
 
 
 def parse_calls(text: str | None) -> tuple[int | None, int | None]:

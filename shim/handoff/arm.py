@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shim.handoff import device_tree
-from shim.handoff.device_tree import files, places
+from shim.handoff.device_tree import files, parts, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shim.machine.ram import Ram
 
-__all__ = ["collect", "files", "places"]
+__all__ = ["collect", "files", "parts", "places"]
 
 
 def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:

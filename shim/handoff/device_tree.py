@@ -11,9 +11,11 @@ from efi_services.ports import MemoryFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from shim.machine.ram import Ram
 
+FILE = "device_tree.dtb"
 #: No kernel takes a larger one (Linux's MAX_FDT_SIZE).
 MAX_SIZE = 2 << 20
 _MAGIC, _HEADER = b"\xd0\x0d\xfe\xed", 40
@@ -44,11 +46,25 @@ def places(state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
         yield state["initrd"]["address"], "initrd"
 
 
+def parts(state: Mapping[str, Any], files: Path) -> Iterator[tuple[str, int, int]]:
+    """Names, addresses and sizes of the properties of /chosen in the tree as it was kept, and of what they lead to."""
+    tree = state.get("device_tree")
+    if tree is not None:
+        for name, at, value in _chosen((files / FILE).read_bytes()):
+            yield f"/chosen/{name}", tree["address"] + at, len(value)
+        told = tree["chosen"]
+        start, size = (told.get(f"linux,uefi-mmap-{name}") for name in ("start", "size"))
+        if isinstance(start, int) and isinstance(size, int):
+            yield "memory map", start, size
+    if state.get("initrd") is not None:
+        yield "initrd", state["initrd"]["address"], state["initrd"]["size"]
+
+
 def files(state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:
     """The device tree as it is."""
     tree = state.get("device_tree")
     if tree is not None:
-        yield "device_tree.dtb", bytes(ram.view(tree["address"], tree["size"]))
+        yield FILE, bytes(ram.view(tree["address"], tree["size"]))
 
 
 def whole(ram: Ram, address: int) -> bytes | None:
@@ -65,45 +81,50 @@ def whole(ram: Ram, address: int) -> bytes | None:
 
 def chosen(tree: bytes) -> dict[str, Any] | None:
     """The properties of /chosen: text, numbers, other bytes in hexadecimal; None where the tree is broken."""
-    structure, strings = (int.from_bytes(tree[at : at + 4], "big") for at in (8, 12))
-    path: list[bytes] = []
-    found: dict[str, Any] = {}
     try:
-        for token, name, value in _tokens(tree, structure, strings):
-            if token == _NODE:
-                path.append(name)
-            elif token == _PROPERTY and len(path) == _CHOSEN_DEPTH and path[1] == b"chosen":
-                text = name.decode("utf-8", "replace")
-                found[text] = _value(text, value)
-            elif token == _END_NODE and (len(path) < _CHOSEN_DEPTH or path == [path[0], b"chosen"]):
-                break
-            elif token == _END_NODE:
-                path.pop()
-            if len(path) > _MOST_DEPTH or len(found) > _MOST_PROPERTIES:
-                return None
+        return {name: _value(name, value) for name, _, value in _chosen(tree)}
     except ValueError:
         return None
+
+
+def _chosen(tree: bytes) -> list[tuple[str, int, bytes]]:
+    """Names, places in the tree and values of the properties of /chosen; raises ValueError where the tree is broken."""
+    structure, strings = (int.from_bytes(tree[at : at + 4], "big") for at in (8, 12))
+    path: list[bytes] = []
+    found: list[tuple[str, int, bytes]] = []
+    for token, name, at, value in _tokens(tree, structure, strings):
+        if token == _NODE:
+            path.append(name)
+        elif token == _PROPERTY and len(path) == _CHOSEN_DEPTH and path[1] == b"chosen":
+            found.append((name.decode("utf-8", "replace"), at, value))
+        elif token == _END_NODE and (len(path) < _CHOSEN_DEPTH or path == [path[0], b"chosen"]):
+            break
+        elif token == _END_NODE:
+            path.pop()
+        if len(path) > _MOST_DEPTH or len(found) > _MOST_PROPERTIES:
+            raise ValueError("more than any kernel's tree has")
     return found
 
 
-def _tokens(tree: bytes, at: int, strings: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """The tokens of the structure block with names and values; raises ValueError where one isn't whole."""
+def _tokens(tree: bytes, at: int, strings: int) -> Iterator[tuple[int, bytes, int, bytes]]:
+    """The tokens of the structure block with names, places and values; raises ValueError where one isn't whole."""
     while True:
         token = _cell(tree, at)
         at += 4
         name = value = b""
+        begins = at
         if token == _NODE:
             name = tree[at : tree.index(b"\0", at, at + _MOST_NAME)]
             at += len(name) + 1
         elif token == _PROPERTY:
-            size, begins = _cell(tree, at), strings + _cell(tree, at + 4)
-            value, at = tree[at + 8 : at + 8 + size], at + 8 + size
-            name = tree[begins : tree.index(b"\0", begins, begins + _MOST_NAME)]
+            size, named, begins = _cell(tree, at), strings + _cell(tree, at + 4), at + 8
+            value, at = tree[begins : begins + size], begins + size
+            name = tree[named : tree.index(b"\0", named, named + _MOST_NAME)]
         elif token not in (_END_NODE, _NOTHING):
             raise ValueError("the structure is at its end, or no structure")
         if at > len(tree):
             raise ValueError("it ends within a token")
-        yield token, name, value
+        yield token, name, begins, value
         at += -at % 4
 
 

@@ -30,6 +30,9 @@ class _Decoder(Protocol):
     def places(self, state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
         """Addresses that those parts tell of, with names."""
 
+    def parts(self, state: Mapping[str, Any], files: Path) -> Iterator[tuple[str, int, int]]:
+        """Names, addresses and sizes of what can be asked for its origin; *files* is where `files` were kept."""
+
     def files(self, state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:
         """What is kept as it is: file names and bytes."""
 
@@ -68,6 +71,11 @@ def places(state: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """Addresses of what a kernel finds, with their names."""
     yield state["entry"], "kernel"
     yield from _DECODERS[state["architecture"]].places(state)
+
+
+def parts(folder: Path, state: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Names, addresses and sizes of what a kernel finds in memory, of a state that `save` has kept."""
+    yield from _DECODERS[state["architecture"]].parts(state, folder / "handoff")
 
 
 def save(folder: Path, state: dict[str, Any], ram: Ram) -> None:

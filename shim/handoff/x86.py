@@ -11,6 +11,7 @@ from shim.machine.ram import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from shim.machine.ram import Ram
 
@@ -87,7 +88,7 @@ _EFI_INFO = {
     "systab_hi": (0x1D8, "<I"),
     "memmap_hi": (0x1DC, "<I"),
 }
-_MAX_E820 = 128
+_E820, _E820_AT, _MAX_E820 = struct.Struct("<QQI"), 0x2D0, 128
 
 
 def collect(ram: Ram, registers: Mapping[str, int]) -> dict[str, Any]:
@@ -110,6 +111,26 @@ def places(state: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
             "initrd": boot_params["initrd_address"],
         }
         yield from ((address, name) for name, address in found.items() if address)
+
+
+def parts(state: Mapping[str, Any], files: Path) -> Iterator[tuple[str, int, int]]:  # noqa: ARG001
+    """Names, addresses and sizes of what boot_params have, of what they lead to, and of the descriptor table."""
+    registers, boot_params = state["registers"], state.get("boot_params")
+    if boot_params is not None:
+        base = boot_params["address"]
+        fields = _FIELDS | {f"efi_info.{name}": field for name, field in _EFI_INFO.items()}
+        for name, (at, form) in fields.items():
+            yield f"boot_params.{name}", base + at, struct.calcsize(form)
+        for index in range(len(boot_params["e820"])):
+            yield f"boot_params.e820[{index}]", base + _E820_AT + _E820.size * index, _E820.size
+        for index, link in enumerate(boot_params["setup_data"]):
+            yield f"setup_data[{index}]", link["address"], setup_data.HEADER.size + link["size"]
+        command_line = (boot_params["command_line"] or "").encode()
+        yield "command line", boot_params["command_line_address"], len(command_line) + 1
+        efi = boot_params["efi_info"]
+        yield "memory map", efi["memory_map"], efi["memory_map_size"]
+        yield "initrd", boot_params["initrd_address"], boot_params["initrd_size"]
+    yield "GDT", registers["gdt_base"], registers["gdt_limit"] + 1
 
 
 def files(state: Mapping[str, Any], ram: Ram) -> Iterator[tuple[str, bytes]]:
@@ -138,7 +159,8 @@ def decode(page: bytes) -> dict[str, Any]:
         "e820": [
             {"start": start, "size": size, "type": E820_TYPES.get(kind, str(kind))}
             for start, size, kind in (
-                struct.unpack_from("<QQI", page, 0x2D0 + 20 * i) for i in range(min(values["e820_entries"], _MAX_E820))
+                _E820.unpack_from(page, _E820_AT + _E820.size * index)
+                for index in range(min(values["e820_entries"], _MAX_E820))
             )
         ],
         "fields": values,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from shim.trace.tables import ACCESSES
 from shim.trace.writer import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from payloads import Payload
     from shim.config.disks import DiskSettings
@@ -36,65 +37,88 @@ class Replayed:
     differs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a run's folder does not hold: its payload (None: a disk has it), initrd, disks and stages; the budget."""
+
+    payload: Payload | None
+    initrd: bytes | None = None
+    disks: tuple[DiskSettings, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    max_seconds: float = 300.0
+
+
 def replay(
     run: RunFolder,
-    payload: Payload | None,
-    initrd: bytes | None,
+    given: Given,
     calls: Calls = (None, None),
-    max_seconds: float = 300.0,
     progress: Callable[[Progress], None] = lambda _progress: None,
-    disks: tuple[DiskSettings, ...] = (),
-    stages: tuple[Stage, ...] = (),
 ) -> Replayed:
     """Do *run* again and store the rows of its accesses, or of those between two calls, in its folder.
 
     Nothing is stored if the replay is another run: its digest over all rows has to be the run's. A run that the
     host's clock or its user ended is compared as far as it went.
     """
+    request = replace(request_of(run, given), keep=True, keep_calls=calls)
+    with do_again(run, request, progress) as (made, differs):
+        rows = 0 if differs else _take_over(run, made, whole=calls == (None, None))
+    return Replayed(rows, differs)
+
+
+def request_of(run: RunFolder, given: Given) -> Request:
+    """What *run* was asked for."""
     was = run.report
     if was.accesses.level != "exact":
         raise UsageError(f"{run.path}: made with --trace calls; there is no digest of its accesses to compare with")
-    if tuple(each.name for each in stages) != tuple(was.inputs.stages):
+    if tuple(each.name for each in given.stages) != tuple(was.inputs.stages):
         wanted = " ".join(f"--stage {each}" for each in was.inputs.stages)
         raise UsageError(f"{run.path}: it was made {f'with {wanted}: give the same' if wanted else 'without stages'}")
     platform = load_platform(str(run.path / "platform.toml"))
-    if len(disks) != len(platform.disk):
+    if len(given.disks) != len(platform.disk):
         raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
-    platform = platform.with_disks(disks)
+    platform = platform.with_disks(given.disks)
     cut = not was.engine.deterministic
-    boot = None
+    payload, boot = given.payload, None
     if payload is None:
         boot = from_disk.find(was.inputs.boot, platform)
         payload = boot.payload
-    request = Request(
+    return Request(
         payload,
         platform,
         was.inputs.cmdline,
-        initrd,
+        given.initrd,
         "exact",
         was.inputs.seed,
-        max_seconds,
+        given.max_seconds,
         # Of a run that was cut off anywhere, the first accesses are compared: the block that was last may end here.
         max(was.engine.blocks + cut, 1) if was.outcome.kind == "budget" else 1 << 62,
-        keep=True,
-        keep_calls=calls,
         most_rows=was.accesses.count if cut else None,
         boot=boot,
         unprivileged=was.inputs.unprivileged,
-        stages=stages,
+        stages=given.stages,
     )
+
+
+@contextmanager
+def do_again(
+    run: RunFolder, request: Request, progress: Callable[[Progress], None]
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """A folder that *request* has made anew, for as long as it is looked at, and what differs from *run*.
+
+    Raises:
+        DiffersError: it did not come to its end.
+        UnreadableError: the folder can't be written.
+    """
+    was = run.report
     try:
         with tempfile.TemporaryDirectory(prefix=".replay-", dir=run.path) as temporary:
             report = Session(request, Path(temporary), progress=progress).run()
-            differs = _differences(was, report, cut=cut)
+            differs = _differences(was, report, cut=not was.engine.deterministic)
             if differs and not report.engine.deterministic:
                 raise DiffersError(f"{run.path}: the replay did not come to its end: {report.outcome.detail}")
-            if differs:
-                return Replayed(0, differs)
-            rows = _take_over(run, Path(temporary), whole=calls == (None, None))
+            yield Path(temporary), differs
     except OSError as error:
         raise UnreadableError(f"{run.path}: {error.strerror or error}") from None
-    return Replayed(rows, ())
 
 
 def _differences(was: RunReport, now: RunReport, *, cut: bool) -> tuple[str, ...]:

@@ -13,12 +13,15 @@ from shim.errors import UnreadableError
 from shim.handoff import x86
 from shim.handoff.verdicts.judge import FILE, from_json
 from shim.handoff.verdicts.rule import Outcome
+from shim.replay.origins import FILE as ORIGINS
+from shim.replay.origins import load_origins
 from shim.report.tables import readable
 from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
 
 if TYPE_CHECKING:
     from shim.handoff.verdicts.rule import Verdict
+    from shim.replay.origins import Origin, Source
     from shim.trace.folder import RunFolder
 
 _FLAGS = ((9, "IF"), (10, "DF"), (17, "VM"))
@@ -42,6 +45,8 @@ _BITS: dict[str, tuple[tuple[int, str], ...]] = {
     "sstatus": ((1, "SIE"),),
 }  # fmt: skip
 _GDT_ENTRY = 8
+#: Of one part, named for people.
+_MOST_WRITERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Handoff:
 
     state: dict[str, Any]
     verdicts: list[Verdict]
+    #: None as long as nobody has asked for them.
+    origins: list[Origin] | None = None
 
     @property
     def failed(self) -> list[Verdict]:
@@ -63,8 +70,9 @@ def load(run: RunFolder) -> Handoff:
     if state is None:
         raise UnreadableError(f"{run.path}: no kernel entry was reached, so there is no hand-off")
     path = run.path / FILE
+    origins = load_origins(run) if (run.path / ORIGINS).is_file() else None
     try:
-        return Handoff(state, from_json(json.loads(path.read_text(encoding="utf-8"))))
+        return Handoff(state, from_json(json.loads(path.read_text(encoding="utf-8"))), origins)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -72,14 +80,17 @@ def load(run: RunFolder) -> Handoff:
 
 
 def as_json(found: Handoff) -> str:
-    """Both as one JSON object."""
-    return json.dumps({"state": found.state, "verdicts": [asdict(each) for each in found.verdicts]}, indent=2) + "\n"
+    """All as one JSON object."""
+    told: dict[str, Any] = {"state": found.state, "verdicts": [asdict(each) for each in found.verdicts]}
+    if found.origins is not None:
+        told["origins"] = [asdict(each) for each in found.origins]
+    return json.dumps(told, indent=2) + "\n"
 
 
 def show(found: Handoff) -> None:
-    """Both on stdout."""
+    """All on stdout."""
     try:
-        explained = _explained(found.state)
+        explained = _explained(found.state, found.origins or [])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UnreadableError("handoff/state.json: damaged") from None
     write_tree(explained)
@@ -91,7 +102,8 @@ def show(found: Handoff) -> None:
     stdout_console().print(table)
 
 
-def _explained(state: dict[str, Any]) -> dict[str, Any]:
+def _explained(state: dict[str, Any], origins: list[Origin]) -> dict[str, Any]:
+    by = {each.name: _written_by(each) for each in origins}
     shown = readable(state)
     registers = shown["registers"]
     if not isinstance(registers, dict):
@@ -104,10 +116,43 @@ def _explained(state: dict[str, Any]) -> dict[str, Any]:
     boot_params = shown.get("boot_params")
     if isinstance(boot_params, dict):
         boot_params["fields"] = [
-            {"field": name, "value": f"{value:#x}", "meaning": x86.MEANINGS[name]}
+            {
+                "field": name,
+                "value": f"{value:#x}",
+                "meaning": x86.MEANINGS[name],
+                **({"written by": by.pop(f"boot_params.{name}", "")} if origins else {}),
+            }
             for name, value in state["boot_params"]["fields"].items()
         ]
+    rest = [each for each in origins if each.name in by]
+    if rest:
+        shown["written by"] = [
+            {"part": each.name, "address": f"{each.address:#x}", "bytes": str(each.size), "written by": by[each.name]}
+            for each in rest
+        ]
     return shown
+
+
+def _written_by(origin: Origin) -> str:
+    """Where a part comes from, in words: its first writers, and how many more there are."""
+    writers: dict[tuple[str, str | None, int | None], list[Source]] = {}
+    for source in origin.sources:
+        writers.setdefault((source.by, source.function, source.call), []).append(source)
+    told = [_writer(sources) for sources in list(writers.values())[:_MOST_WRITERS]]
+    left = len(writers) - len(told)
+    return "; ".join([*told, *([f"{left} more"] if left else [])])
+
+
+def _writer(sources: list[Source]) -> str:
+    first = sources[0]
+    if first.by == "nobody":
+        return "nobody, it is as at power-on"
+    if first.by == "service":
+        return "the firmware, before the first call" if first.call is None else f"{first.service}, call {first.call}"
+    instructions = sorted({each.pc or 0 for each in sources})
+    others = f" and {len(instructions) - 1} more" if len(instructions) > 1 else ""
+    after = "" if first.call is None else f", after call {first.call} ({first.service})"
+    return f"{first.function or 'code'} at {instructions[0]:#x}{others}{after}"
 
 
 def gdt(data: bytes) -> list[dict[str, str]]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from shim.machine.user.mode import Performed
     from shim.stages.load import Stage
     from shim.trace.accesses import Recorder
+    from shim.trace.last_writers import LastWriters
 
 #: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
 MAX_COMMAND_LINE = 32767
@@ -82,6 +83,8 @@ class Request:
     keep: bool = False
     keep_calls: tuple[int | None, int | None] = (None, None)
     most_rows: int | None = None
+    #: Told of all writes, at level exact, by the native recorder.
+    watched: LastWriters | None = field(default=None, repr=False)
     #: The run begins on one of the platform's disks, which are open already.
     boot: DiskBoot | None = None
     #: In user mode.
@@ -337,7 +340,8 @@ class Session:
         recorder: Recorder
         if request.recorder == "native":
             keep = Keep(self._folder, *request.keep_calls) if request.keep else None
-            recorder = NativeRecorder(watcher.regions, lambda: watcher.gate, top, watcher, keep, request.most_rows)
+            rows = keep, request.most_rows, request.watched
+            recorder = NativeRecorder(watcher.regions, lambda: watcher.gate, top, watcher, *rows)
         else:
             recorder = PythonRecorder(watcher.regions, lambda: watcher.gate, top, watcher)
         watcher.watch(recorder)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shim.trace.accesses import Sink
+    from shim.trace.last_writers import LastWriters
     from shim.trace.regions import Region, RegionLog
 
 #: A live region as the C code keeps it: start, end, id, checks, and two counters of its own.
@@ -50,7 +51,8 @@ class NativeRecorder:
     """Gives what `PythonRecorder` gives, the digest included, many times as fast; stores rows as *keep* says.
 
     The engine calls `folder`'s callbacks. The folding lives in C and knows regions by a copy of the log's list,
-    which each change of the log brings up to date. *most* rows are hashed and stored, or all.
+    which each change of the log brings up to date. *most* rows are hashed and stored, or all. *watched* is told of all
+    writes.
     """
 
     name = "native"
@@ -63,12 +65,15 @@ class NativeRecorder:
         sink: Sink,
         keep: Keep | None = None,
         most: int | None = None,
+        watched: LastWriters | None = None,
     ) -> None:
         self.folder = Folder(top, keep is not None)
         self._regions = regions
         self._gate = gate
         self._sink = sink
         self._most = most
+        self._watched = watched
+        self._begun = 0
         self._keep = keep
         self._writer: RowWriter | None = None
         self._hashed = self._written = 0
@@ -97,10 +102,13 @@ class NativeRecorder:
     def service_access(self, address: int, size: int, write: bool) -> None:
         """The firmware read or wrote memory for the guest."""
         self.folder.service_access(self._gate(), address, size, write)
+        if write and self._watched is not None:
+            self._watched.service(self.folder.count, self._begun - 1, address, size)
 
     def begin_call(self, begun: int) -> int:
         """*begun* service calls have begun by now."""
         self._name_regions()
+        self._begun = begun
         before = self.folder.begin_call(begun)
         if self._keep is not None:
             self._intervals.append((before, begun))
@@ -198,6 +206,8 @@ class NativeRecorder:
     def _hash(self, rows: memoryview, _owners: memoryview | None) -> None:
         if self._most is not None:
             rows = rows[: max(self._most - self._hashed, 0) * _ROW_BYTES]
+        if self._watched is not None:
+            self._watched.rows(rows, self._hashed)
         self._hashed += len(rows) // _ROW_BYTES
         self._sha.update(rows)
 

@@ -44,6 +44,17 @@ def test_without_a_failed_verdict_all_is_well(command, run):
     assert command("handoff", run).code == 0
 
 
+def test_origins_are_found_and_kept(command, run):
+    done = command("handoff", run, "--origins")
+    assert done.code == 1
+    assert "GDT   0x" in done.out
+    assert "nobody, it is as at power-on" in done.out
+    # From now on they are there.
+    assert command("handoff", run).out == done.out
+    told = json.loads(command("handoff", run, "--json").out)["origins"]
+    assert [(each["name"], [source["by"] for source in each["sources"]]) for each in told] == [("GDT", ["nobody"])]
+
+
 def test_no_hand_off(command):
     assert command("run", "program:hello", "--quiet", "--out", "run").code == 0
     done = command("handoff", "run")

@@ -20,7 +20,7 @@ import payloads
 from payloads import catalogue
 from shim.config.platform import load_platform
 from shim.errors import DiffersError, UnreadableError, UsageError
-from shim.replay import replay
+from shim.replay import Given, replay
 from shim.session.run import Request, Session
 from shim.trace import native as native_module
 from shim.trace.folder import open_run
@@ -88,7 +88,8 @@ def recorded(original, tmp_path):
 
 
 def again(folder, name="images", initrd=None, **more):
-    return replay(open_run(folder), program(name), initrd, **more)
+    given = Given(program(name), initrd, max_seconds=more.pop("max_seconds", 300.0))
+    return replay(open_run(folder), given, **more)
 
 
 def interrupt(_progress):
