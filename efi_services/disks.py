@@ -57,8 +57,10 @@ def scan(number: int, disk: Disk, finding: Callable[[str, str], None]) -> tuple[
         return table, [Found(whole, disk.path, None, _file_system(whole, None, finding))]
     found = [Found(whole, disk.path)]
     for each in table.partitions:
-        path = disk.path + hard_drive(each.number, each.start, each.blocks, each.signature, each.scheme)
-        extent = Extent(f"{whole.name} partition {each.number}", device, each.start, each.blocks, is_partition=True)
+        nested = [each] if each.inside is None else [each.inside, each]
+        path = disk.path + b"".join(map(_node, nested))
+        name = f"{whole.name} partition {' '.join(str(one.number) for one in nested)}"
+        extent = Extent(name, device, each.start, each.blocks, is_partition=True)
         found.append(Found(extent, path, each, _file_system(extent, each, finding)))
     return table, found
 
@@ -128,6 +130,11 @@ class Disks:
         data = (head + partition.entry[:128]).ljust(16 + 128, b"\0")
         at = self._firmware.store(data, MemoryType.BootServicesData, "EFI_PARTITION_INFO_PROTOCOL")
         self._firmware.install(handle, guids.PARTITION_INFO, at)
+
+
+def _node(partition: Partition) -> bytes:
+    """The partition in a device path."""
+    return hard_drive(partition.number, partition.start, partition.blocks, partition.signature, partition.scheme)
 
 
 def _file_system(extent: Extent, partition: Partition | None, finding: Callable[[str, str], None]) -> FatTree | None:

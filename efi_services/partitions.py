@@ -22,15 +22,18 @@ HEADER_BYTES, ENTRY_BYTES = 92, 128
 #: A table larger than this is none; the usual one has 16 KiB.
 MAX_TABLE = 1 << 20
 _PROTECTIVE, _SYSTEM = 0xEE, 0xEF
-_EXTENDED = {0x05, 0x0F, 0x85}
+_EXTENDED = {0x05, 0x0F}
 GPT, MBR = 2, 1
+#: Logical partitions of an extended one: each is found by the one before it, and that might go on for ever.
+MAX_LOGICAL = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
     """A partition: its number from 1, its blocks, and its entry in the table. *scheme* is `GPT` or `MBR`.
 
-    *signature* is what a device path knows it by: the partition's GUID, or the disk's 32-bit signature.
+    *signature* is what a device path knows it by: the partition's GUID, or the disk's 32-bit signature. A logical
+    partition lies in an extended one, *inside*, and has a number there.
     """
 
     number: int
@@ -40,6 +43,7 @@ class Partition:
     signature: bytes
     entry: bytes
     system: bool
+    inside: Partition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,33 @@ def _mbr(device: BlockDevice, signature: bytes, records: list[bytes]) -> list[Pa
         # A file system's first block may end with the same two bytes: then this is no table.
         if start + blocks > device.blocks:
             return []
-        if kind not in _EXTENDED:
-            found.append(Partition(number, start, blocks, MBR, signature.ljust(16, b"\0"), record, kind == _SYSTEM))
+        found.append(Partition(number, start, blocks, MBR, signature.ljust(16, b"\0"), record, kind == _SYSTEM))
+    logical = [one for each in found if each.entry[4] in _EXTENDED for one in _logical(device, each)]
+    return found + logical
+
+
+def _logical(device: BlockDevice, outer: Partition) -> list[Partition]:
+    """The chain of logical partitions in an extended one, as far as it makes sense.
+
+    Each link is a table of its own: a partition, which begins behind the table, and where in the extended one the
+    next table is.
+    """
+    found: list[Partition] = []
+    at = 0
+    while at < outer.blocks and len(found) < MAX_LOGICAL:
+        table = device.read(outer.start + at, 1)
+        here, following = table[446:462], table[462:478]
+        if table[510:512] != b"\x55\xaa":
+            break
+        offset, blocks = struct.unpack_from("<II", here, 8)
+        start = outer.start + at + offset
+        if not here[4] or not offset or not blocks or start + blocks > outer.start + outer.blocks:
+            break
+        system = here[4] == _SYSTEM
+        found.append(Partition(len(found) + 1, start, blocks, MBR, bytes(16), here, system, outer))
+        behind = int.from_bytes(following[8:12], "little")
+        # A chain only goes forward: one that doesn't would come back to itself.
+        if following[4] not in _EXTENDED or behind < at + offset + blocks:
+            break
+        at = behind
     return found

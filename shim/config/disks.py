@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from shim.config.values import Model
 
+#: Bytes, where nothing else is said.
+BLOCK: Final = 512
 #: A machine has no more of them.
 MAX_DISKS = 16
 
@@ -16,11 +18,13 @@ MAX_DISKS = 16
 class DiskSettings(Model):
     """A disk of the guest, which is read only: an *image* file of a whole disk, or a *folder*, as the files on one.
 
-    The platform of a run has *kind* and *sha256* in their place, which say what was there.
+    *block_size* is an image's, in bytes; a folder's disk has blocks of 512 bytes. The platform of a run has *kind* and
+    *sha256* in place of the path, which say what was there.
     """
 
     image: str | None = None
     folder: str | None = None
+    block_size: Literal[512, 4096] = BLOCK
     kind: Literal["image", "folder"] | None = None
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
@@ -31,6 +35,8 @@ class DiskSettings(Model):
             self.sha256 is None
         ):
             raise ValueError("give either image or folder")
+        if self.block_size != BLOCK and "folder" in (self.kind, self.folder and "folder"):
+            raise ValueError("block_size is for an image")
         return self
 
     @property

@@ -110,10 +110,10 @@ class Attached:
             raise UsageError(f"disk {number} of the platform is known by its digest only; say where it is with --disk")
         place = _place(self._machine, number)
         if settings.image is not None:
-            image = DiskImage(settings.path)
+            image = DiskImage(settings.path, settings.block_size)
             self._closing.callback(image.close)
             self.ports = (*self.ports, Disk(place, image))
-            return DiskSettings(kind="image", sha256=image.digest)
+            return DiskSettings(kind="image", sha256=image.digest, block_size=settings.block_size)
         tree = open_folder(settings.path)
         self._closing.callback(tree.close)
         self.left_out += tree.left_out

@@ -8,12 +8,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from efi_services.ports import DiskError
+from shim.config.disks import BLOCK
 from shim.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BLOCK = 512
 MAX_BYTES = 64 << 30
 _CHUNK = 1 << 20
 
@@ -21,9 +21,7 @@ _CHUNK = 1 << 20
 class DiskImage:
     """The `BlockDevice` port over a file. *digest* is of all its bytes."""
 
-    block_size = BLOCK
-
-    def __init__(self, where: Path) -> None:
+    def __init__(self, where: Path, block_size: int = BLOCK) -> None:
         """Open and hash a file.
 
         Raises:
@@ -31,6 +29,7 @@ class DiskImage:
             UnreadableError: it can't be read.
         """
         self._name = where.name
+        self.block_size = block_size
         try:
             # A FIFO without a writer must not hang us.
             self._descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -40,8 +39,8 @@ class DiskImage:
             self._state = os.fstat(self._descriptor)
             if not stat.S_ISREG(self._state.st_mode):
                 raise UnreadableError(f"{where}: not a regular file")
-            self.blocks = self._state.st_size // BLOCK
-            if not 0 < self.blocks <= MAX_BYTES // BLOCK:
+            self.blocks = self._state.st_size // block_size
+            if not 0 < self.blocks <= MAX_BYTES // block_size:
                 raise UsageError(
                     f"{where}: {self._state.st_size} bytes are no disk; {MAX_BYTES >> 30} GiB are the most"
                 )
@@ -57,13 +56,13 @@ class DiskImage:
         """Whole blocks; raises DiskError, also where the file is not what it was when the run began."""
         try:
             state = os.fstat(self._descriptor)
-            data = read_at(self._descriptor, block * BLOCK, count * BLOCK)
+            data = read_at(self._descriptor, block * self.block_size, count * self.block_size)
         except OSError as error:
             raise DiskError(f"{self._name}: {error.strerror}") from None
         if (state.st_size, state.st_mtime_ns) != (self._state.st_size, self._state.st_mtime_ns):
             raise DiskError(f"{self._name} was changed while the run went on")
-        if len(data) != count * BLOCK:
-            raise DiskError(f"{self._name}: block {block + len(data) // BLOCK} is behind its end")
+        if len(data) != count * self.block_size:
+            raise DiskError(f"{self._name}: block {block + len(data) // self.block_size} is behind its end")
         return data
 
     def close(self) -> None:

@@ -76,7 +76,9 @@ def request_of(run: RunFolder, given: Given) -> Request:
     platform = load_platform(str(run.path / "platform.toml"))
     if len(given.disks) != len(platform.disk):
         raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
-    platform = platform.with_disks(given.disks)
+    # A path doesn't say how large an image's blocks are, and the run does.
+    known = zip(given.disks, platform.disk, strict=True)
+    platform = platform.with_disks([each.model_copy(update={"block_size": old.block_size}) for each, old in known])
     cut = not was.engine.deterministic
     payload, boot = given.payload, None
     if payload is None:

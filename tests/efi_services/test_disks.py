@@ -120,6 +120,44 @@ def test_nothing_can_be_written(guest):
     assert guest.method(BLOCK_IO, "Reset", interface(guest, handle, guids.BLOCK_IO), 1) == 0
 
 
+class Logical(Device):
+    """The same volume as a logical partition, on a disk whose blocks have 4096 bytes."""
+
+    block_size = 4096
+
+    def __init__(self):
+        volume = Device().data[5120 : 5120 + 50 * 512]
+        outer, inner = (
+            bytes(440) + signature + b"\0\0" + struct.pack("<B3sB3sII", 0, b"", kind, b"", at, size).ljust(64, b"\0")
+            for signature, kind, at, size in ((b"DISK", 0x0F, 4, 20), (bytes(4), 0xEF, 2, 7))
+        )
+        blocks = [outer + b"\x55\xaa", b"", b"", b"", inner + b"\x55\xaa", b""]
+        self.data = b"".join(each.ljust(4096, b"\0") for each in blocks) + volume.ljust(18 * 4096, b"\0")
+        self.blocks = 24
+        self.broken = False
+
+    def read(self, block, count):
+        assert block + count <= self.blocks
+        return self.data[block * 4096 : (block + count) * 4096]
+
+
+def test_a_logical_partition_on_a_disk_of_large_blocks(power_on):
+    """Its path leads through the extended partition, as EDK2's does."""
+    guest = power_on(disks=[Logical()])
+    guest.start()
+    extended = pci(0, 0x10, 0) + hard_drive(1, 4, 20, b"DISK".ljust(16, b"\0"), 1)
+    logical = extended + hard_drive(1, 6, 7, bytes(16), 1)
+    assert handle_of(guest, extended) != handle_of(guest, logical)
+    at = interface(guest, handle_of(guest, logical), guids.BLOCK_IO)
+    assert struct.unpack("<I", guest.bytes_at(guest.u64(at + 8) + 12, 4)) == (4096,)
+    assert guest.u64(guest.u64(at + 8) + 24) == 6
+    buffer = guest.room(4096)
+    assert guest.method(BLOCK_IO, "ReadBlocks", at, 0, 0, 4096, buffer) == 0
+    assert guest.bytes_at(buffer, 3) == b"\xeb\x3c\x90"
+    assert guest.method(BLOCK_IO, "ReadBlocks", at, 0, 0, 512, buffer) == Status.BAD_BUFFER_SIZE
+    assert handle_of(guest, logical, guids.SIMPLE_FILE_SYSTEM) == handle_of(guest, logical)
+
+
 def test_partition_information(guest, device):
     at = interface(guest, handle_of(guest, PARTITION), guids.PARTITION_INFO)
     assert struct.unpack("<IIB", guest.bytes_at(at, 9)) == (0x1000, 1, 1)

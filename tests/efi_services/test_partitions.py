@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efi_services.partitions import GPT, MBR, read_table
+from efi_services.partitions import GPT, MAX_LOGICAL, MBR, read_table
 from efi_services.ports import DiskError
 
 
@@ -107,10 +107,65 @@ def test_an_mbr():
     table, told = table_of(mbr((0xEF, 10, 20), (0x83, 30, 100), (0x05, 130, 10)))
     assert told == []
     assert [(each.number, each.start, each.blocks, each.scheme, each.system) for each in table.partitions] == [
-        (1, 10, 20, MBR, True), (2, 30, 100, MBR, False),
+        (1, 10, 20, MBR, True), (2, 30, 100, MBR, False), (3, 130, 10, MBR, False),
     ]  # fmt: skip
     assert table.partitions[0].signature == b"\x78\x56\x34\x12".ljust(16, b"\0")
     assert table.header == b""
+
+
+def chain(*links, blocks=200):
+    """An MBR with an extended partition of 150 blocks from block 40 on; *links* are tables in it, by their places."""
+    image = bytearray(mbr((0x83, 10, 20), (0x0F, 40, 150)).ljust(512 * blocks, b"\0"))
+    for at, *records in links:
+        table = b"".join(struct.pack("<B3sB3sII", 0, b"", kind, b"", start, size) for kind, start, size in records)
+        image[(40 + at) * 512 : (41 + at) * 512] = bytes(446) + table.ljust(64, b"\0") + b"\x55\xaa"
+    return [each for each in table_of(image)[0].partitions if each.inside]
+
+
+def test_logical_partitions():
+    found = chain((0, (0xEF, 2, 20), (0x05, 30, 40)), (30, (0x83, 4, 30), (0x05, 80, 20)), (80, (0x0C, 1, 10)))
+    assert [(each.number, each.start, each.blocks, each.system) for each in found] == [
+        (1, 42, 20, True), (2, 74, 30, False), (3, 121, 10, False),
+    ]  # fmt: skip
+    assert {each.inside.number for each in found} == {2}
+    # Their tables have no signature that would count.
+    assert {each.signature for each in found} == {bytes(16)}
+
+
+def test_logical_partitions_by_another_tool(need, tmp_path):
+    need("sfdisk")
+    image = tmp_path / "image"
+    image.write_bytes(bytes(8 << 20))
+    places = {1: (2048, 2048, "ef"), 2: (6144, 10240, "f"), 5: (8192, 1000, "83"), 6: (12288, 500, "ef")}
+    lines = [f"{number}: start={at}, size={size}, type={kind}" for number, (at, size, kind) in places.items()]
+    subprocess.run(
+        ["sfdisk", "-q", image], input="\n".join(["label: dos", *lines]), text=True, check=True, capture_output=True
+    )
+    assert [(each.number, each.start, each.blocks) for each in table_of(image.read_bytes())[0].partitions] == [
+        (1, 2048, 2048), (2, 6144, 10240), (1, 8192, 1000), (2, 12288, 500),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        # Back to the first, to itself, into the partition before it, behind the end, to what is no table.
+        (0x05, 0, 40), (0x05, 5, 40), (0x05, 15, 10), (0x05, 150, 40), (0x05, 100, 40),
+    ],
+)  # fmt: skip
+def test_a_chain_of_logical_partitions_ends(second):
+    assert [each.number for each in chain((0, (0x83, 2, 20), second))] == [1]
+
+
+def test_what_lies_outside_of_the_extended_partition_is_no_part_of_it():
+    assert chain((0, (0x83, 2, 149))) == []
+    assert chain((0, (0x83, 0, 10))) == []
+    assert chain((0, (0x83, 2, 0))) == []
+
+
+def test_there_is_an_end_to_logical_partitions():
+    links = [(2 * i, (0x83, 1, 1), (0x05, 2 * i + 2, 2)) for i in range(75)]
+    assert len(chain(*links)) == MAX_LOGICAL
 
 
 def test_what_is_no_mbr():

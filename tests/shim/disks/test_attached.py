@@ -1,7 +1,11 @@
 """Disks as a platform has them, and as a run tells of them."""
 
+import json
+import subprocess
+
 import pytest
 
+from payloads.catalogue import program
 from shim.config.disks import DiskSettings
 from shim.config.platform import Platform
 from shim.disks.attached import Attached, settings_of
@@ -39,3 +43,22 @@ def test_too_many(tmp_path):
 def test_a_disk_is_one_thing(given):
     with pytest.raises(ValueError, match="give either image or folder"):
         DiskSettings(**given)
+
+
+def test_an_images_blocks_may_be_large(tmp_path, need, command):
+    """A volume of mkfs.fat's in sectors of 4096 bytes, from which a program is started."""
+    need("mkfs.fat")
+    need("mcopy")
+    image = tmp_path / "disk.img"
+    subprocess.run(["mkfs.fat", "-S", "4096", "-C", image, "2048"], check=True, capture_output=True)
+    subprocess.run(["mcopy", "-i", image, program("program:hello"), "::hello.efi"], check=True, capture_output=True)
+    (tmp_path / "lab.toml").write_text('name = "lab"\n[[disk]]\nimage = "disk.img"\nblock_size = 4096\n')
+    done = command("run", "disk:/hello.efi", "--platform", "lab.toml", "--json", "--out", "run")
+    assert (done.code, json.loads(done.out)["outcome"]["kind"]) == (0, "returned")
+    done = command("replay", "run", "--disk", "disk.img")
+    assert (done.code, done.err.count("differs")) == (0, 0)
+
+
+def test_a_folder_has_blocks_of_one_size():
+    with pytest.raises(ValueError, match="block_size is for an image"):
+        DiskSettings(folder="esp", block_size=4096)

@@ -25,6 +25,17 @@ def test_blocks(image):
     disk.close()
 
 
+def test_large_blocks(tmp_path):
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4096) + b"a" * 4096 + b"rest")
+    disk = DiskImage(path, 4096)
+    assert (disk.blocks, disk.block_size) == (2, 4096)
+    assert disk.read(1, 1) == b"a" * 4096
+    with pytest.raises(DiskError, match="block 2 is behind its end"):
+        disk.read(1, 2)
+    disk.close()
+
+
 def test_an_image_that_changes_is_an_error(image):
     disk = DiskImage(image)
     os.utime(image, (1, 1))
