@@ -7,6 +7,10 @@ GRUB 2.06 walks past the end of an XSDT that has no FADT.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 RSDP_SIZE = 36
 #: Start method and address of the control area, by the TPM's interface: FIFO at the TPM's usual place, where there is
@@ -44,20 +48,49 @@ def dsdt() -> bytes:
     return table(b"DSDT", 2, b"")
 
 
-def fadt(dsdt_address: int, *, x86: bool) -> bytes:
+def fadt(*, x86: bool) -> bytes:
     """The fixed description of a machine without ACPI's fixed hardware (section 5.2.9): no PM timer, no PM1 registers.
 
     Outside x86 that is hardware-reduced ACPI. An x86 machine has its old interrupt controllers and timers all the same,
     which a kernel would not look for if it were told of that.
     """
     body = bytearray(276 - 36)
-    short = dsdt_address if dsdt_address < 1 << 32 else 0
-    # Behind a common header of 36 bytes: DSDT, Flags (WBINVD, or HW_REDUCED_ACPI), minor version, X_DSDT.
-    struct.pack_into("<I", body, 40 - 36, short)
+    # Behind a common header of 36 bytes: Flags (WBINVD, or HW_REDUCED_ACPI), minor version.
     struct.pack_into("<I", body, 112 - 36, 1 if x86 else 1 << 20)
     body[131 - 36] = 5
-    struct.pack_into("<Q", body, 140 - 36, dsdt_address)
     return table(b"FACP", 6, bytes(body))
+
+
+def complete(given: Sequence[bytes], *, x86: bool) -> tuple[bytes, ...]:
+    """With a FADT, and with a DSDT for it to point to."""
+    names = {each[:4] for each in given}
+    if b"FACP" in names:
+        return tuple(given)
+    return (*given, *(() if b"DSDT" in names else (dsdt(),)), fadt(x86=x86))
+
+
+def provide(given: Sequence[bytes], store: Callable[[bytes], int]) -> list[int]:
+    """Put tables into memory, and give the addresses that the XSDT lists.
+
+    The DSDT is not among them: the FADT points to it (section 5.2.9).
+    """
+    devices = 0
+    listed = []
+    for each in sorted(given, key=lambda one: one[:4] != b"DSDT"):
+        address = store(linked(each, devices) if each[:4] == b"FACP" and devices else each)
+        if each[:4] == b"DSDT":
+            devices = address
+        else:
+            listed.append(address)
+    return listed
+
+
+def linked(fixed: bytes, devices: int) -> bytes:
+    """A FADT that points to the DSDT at *devices*: by DSDT if it has room, and by X_DSDT if there is one."""
+    for at, size in ((40, 4), (140, 8)):
+        if len(fixed) >= at + size and not devices >> 8 * size:
+            fixed = fixed[:at] + devices.to_bytes(size, "little") + fixed[at + size :]
+    return checksummed(fixed, 9)
 
 
 def ccel(kind: int, log: int, size: int) -> bytes:

@@ -443,14 +443,8 @@ class Firmware:
         platform = self.platform
         own_tables = platform.acpi + self._logs_in_acpi()
         if own_tables:
-            placed = {self._provide_acpi(each): each[:4] for each in own_tables}
-            if b"FACP" not in placed.values():
-                definitions = next((at for at, name in placed.items() if name == b"DSDT"), None)
-                definitions = definitions or self._provide_acpi(acpi.dsdt())
-                x86 = self.abi.name in ("i386", "x86_64")
-                placed[self._provide_acpi(acpi.fadt(definitions, x86=x86))] = b"FACP"
-            # The DSDT is the FADT's, and not one of this list.
-            root = self._provide_acpi(acpi.xsdt([at for at, name in placed.items() if name != b"DSDT"]))
+            own_tables = acpi.complete(own_tables, x86=self.abi.name in ("i386", "x86_64"))
+            root = self._provide_acpi(acpi.xsdt(acpi.provide(own_tables, self._provide_acpi)))
             self.configuration.install(
                 guids.ACPI_20_TABLE, self._provide(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
             )

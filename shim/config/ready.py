@@ -23,6 +23,8 @@ def text(name: str) -> str:
 def extended(data: dict[str, Any], name: str) -> dict[str, Any]:
     """What *data* of platform *name* comes to: its own keys, in place of those that it *extends* or beside them.
 
+    `false` takes away what is there below, unless that is true or false.
+
     Raises:
         UsageError: there is no such platform.
     """
@@ -36,7 +38,8 @@ def extended(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     both = {key: _merged(below[key], above[key]) for key in above if _are_tables(below.get(key), above[key])}
-    return {**below, **above, **both}
+    gone = {key for key in above if above[key] is False and not isinstance(below.get(key, False), bool)}
+    return {key: each for key, each in {**below, **above, **both}.items() if key not in gone}
 
 
 def _are_tables(*values: object) -> bool:

@@ -42,6 +42,28 @@ def test_the_root_is_found_through_the_configuration_table(power_on):
     assert {guest.firmware.memory_map.at(at).type.name for at in (root, xsdt_at)} == {"ACPIReclaimMemory"}
 
 
+@pytest.mark.parametrize("size", [116 - 36, 244 - 36])
+def test_the_fixed_table_points_to_the_devices(power_on, size):
+    """Wherever it stands among the tables; it has one place for the address, or two."""
+    given = [table(each, bytes(size)) for each in (b"FACP", b"DSDT", b"APIC")]
+    guest = power_on(acpi=tuple(acpi.checksummed(each, 9) for each in given))
+    found = tables_of(guest)
+    assert set(found) == {b"FACP", b"APIC"}
+    fixed = found[b"FACP"]
+    assert sum(fixed) & 0xFF == 0
+    at = int.from_bytes(fixed[40:44], "little")
+    assert guest.bytes_at(at, 36 + size) == acpi.checksummed(given[1], 9)
+    if size > 116:
+        assert int.from_bytes(fixed[140:148], "little") == at
+    assert guest.firmware.memory_map.at(at).type.name == "ACPIReclaimMemory"
+
+
+def test_devices_that_lie_high():
+    fixed = acpi.linked(bytes(244), 0x1_2345_6789)
+    assert fixed[40:44] == bytes(4)
+    assert int.from_bytes(fixed[140:148], "little") == 0x1_2345_6789
+
+
 def tables_of(guest):
     """The ACPI tables by their signatures."""
     xsdt_at = guest.u64(guest.tables()[guids.ACPI_20_TABLE] + 24)
@@ -89,7 +111,7 @@ def test_tables_without_a_fixed_description_get_one(power_on, measuring, own):
 
 
 def test_there_is_no_fixed_hardware_outside_x86():
-    assert struct.unpack_from("<I", acpi.fadt(0x1_0000_0000, x86=False), 112) == (1 << 20,)
+    assert struct.unpack_from("<I", acpi.fadt(x86=False), 112) == (1 << 20,)
 
 
 def test_smbios(power_on):

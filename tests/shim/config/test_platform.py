@@ -53,6 +53,7 @@ def test_the_names():
         "virt-arm",
         "virt-arm64",
         "virt-arm64-16k",
+        "virt-arm64-acpi",
         "virt-arm64-el2",
         "virt-arm64-tpm",
         "virt-riscv64",

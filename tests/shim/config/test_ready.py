@@ -29,6 +29,15 @@ def test_a_platform_that_extends_another(load):
     assert mine.firmware == q35.firmware
 
 
+def test_false_takes_something_away(load):
+    """Where there is nothing below, it is a value like any other."""
+    below = load_platform("virt-arm64").device_tree
+    mine = load("extends = 'virt-arm64'\nfirmware.rng = false\ndevice_tree.pmu = false\n")
+    assert set(below.nodes) - set(mine.device_tree.nodes) == {"pmu"}
+    assert not mine.firmware.rng
+    assert load("extends = 'virt-arm64'\ndevice_tree = false").device_tree is None
+
+
 @pytest.mark.parametrize("base", ["'q36'", "'x'", "3", "['q35']", "{}"])
 def test_a_platform_extends_ready_ones_only(load, base):
     with pytest.raises(UsageError, match="extends"):

@@ -19,6 +19,7 @@ RAM = [(0x4000_0000, 0x8000_0000)]
 MACHINES = {
     "virt-arm64": ("qemu-system-aarch64", "virt-7.2", "cortex-a57"),
     "virt-arm64-el2": ("qemu-system-aarch64", "virt-7.2,virtualization=on", "cortex-a57"),
+    "virt-arm": ("qemu-system-arm", "virt-7.2", "cortex-a15"),
     "virt-riscv64": ("qemu-system-riscv64", "virt", "rv64"),
 }
 #: What we add to QEMU's tree: what U-Boot or EDK II, and OpenSBI, add to it.
