@@ -297,11 +297,22 @@ def _structure(part: dict[str, Any], models: dict[str, Any]) -> Any:
         case {"properties": properties}:
             return {name: _structure(each, models) for name, each in properties.items()}
         case {"additionalProperties": dict(values)}:
-            return f"MAP(VARCHAR, {_structure(values, models)})"
+            return f"MAP(VARCHAR, {_type(_structure(values, models))})"
         case {"items": items}:
             return [_structure(items, models)]
         case _:
             return _JSON_TYPES[part["type"]]
+
+
+def _type(structure: Any) -> str:
+    """The same as the name of a type."""
+    match structure:
+        case dict(fields):
+            return f"STRUCT({', '.join(f'{name} {_type(each)}' for name, each in fields.items())})"
+        case [each]:
+            return f"{_type(each)}[]"
+        case _:
+            return str(structure)
 
 
 def _line(error: Exception, above: int) -> str:
