@@ -23,6 +23,11 @@ def pci(root: int, device: int, function: int) -> bytes:
     return struct.pack("<BBHII", 2, 1, 12, 0x0A0341D0, root) + struct.pack("<BBHBB", 1, 1, 6, function, device)
 
 
+def display(address: int) -> bytes:
+    """An ACPI _ADR node (section 10.3.3.3) of one output of a video card."""
+    return struct.pack("<BBHI", 2, 3, 8, address)
+
+
 def sata(port: int) -> bytes:
     """A Messaging/SATA node (section 10.3.4.6) of a disk without a port multiplier."""
     return struct.pack("<BBHHHH", 3, 18, 10, port, 0xFFFF, 0)

@@ -24,6 +24,7 @@ from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
 from efi_services.protocols.device_path_from_text import DevicePathFromText
 from efi_services.protocols.device_path_to_text import DevicePathToText
 from efi_services.protocols.device_path_utilities import DevicePathUtilities
+from efi_services.protocols.graphics_output import offer_screen
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.riscv_boot import RiscvBoot
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 GATE_STEP = 16
 #: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
 #: without them.
-_NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT)
+_NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT, guids.GRAPHICS_OUTPUT)
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
 
@@ -109,6 +110,8 @@ class Firmware:
         #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
         self.security2 = 0
         self._offer_protocols(ports.entropy, initrd)
+        #: The screen, where there is one.
+        self.screen = offer_screen(self)
         self.disks = Disks(self, ports.disks)
         self._offer_configuration()
 

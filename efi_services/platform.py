@@ -10,6 +10,7 @@ from efi_services.secure_boot.modes import Mode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from efi_services.framebuffer import Resolution
     from efi_services.keyboard import Key
     from efi_services.memory_map import Range
     from efi_services.tcg.algorithms import Algorithm
@@ -64,6 +65,14 @@ class SecureBoot:
 
 
 @dataclass(frozen=True, slots=True)
+class Graphics:
+    """A screen: its modes by number, and which of them it is in at power-on."""
+
+    modes: tuple[Resolution, ...]
+    mode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """The machine, as far as firmware sees it.
 
@@ -92,4 +101,5 @@ class Platform:
     direct_boot: bool = False
     tpm: Measuring | None = None
     cc: Measuring | None = None
+    graphics: Graphics | None = None
     runtime_services: int = field(default=0x3FFF)

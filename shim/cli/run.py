@@ -10,7 +10,6 @@ import typer
 from shim.errors import ExitCode, UsageError
 
 _EXIT = {"stopped": ExitCode.JUDGED_NO, "fault": ExitCode.FAULT, "budget": ExitCode.BUDGET, "kernel-entry": ExitCode.OK}
-_LATER = "is not built yet"
 
 
 def run(
@@ -67,7 +66,12 @@ def run(
             "given several times.",
         ),
     ] = None,
-    screenshot: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    screenshot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what the screen showed at the end as PNG; for platforms with a screen."
+        ),
+    ] = None,
 ) -> None:
     """Run a payload to its kernel entry, or its end, and write a run folder."""
     from shim.cli.places import default_platform, find_payload, new_run_folder, read_initrd
@@ -75,10 +79,9 @@ def run(
     from shim.config.values import parse_size
     from shim.disks.attached import settings_of
     from shim.report.live import Live
+    from shim.report.screenshot import write_png
     from shim.session.from_disk import find, is_on_disk
 
-    if screenshot:
-        raise UsageError(f"--screenshot {_LATER}")
     if trace not in ("calls", "exact", None):
         raise UsageError(f"--trace {trace}: give calls or exact")
     if keep_accesses and trace == "calls":
@@ -100,6 +103,8 @@ def run(
         except ValueError as error:
             raise UsageError(f"--keys: {error}") from None
     machine = machine.with_disks([*machine.disk, *map(settings_of, disk or [])])
+    if screenshot is not None and machine.graphics is None:
+        raise UsageError(f"--screenshot: platform {machine.name} has no screen; q35-graphics has one")
     data = read_initrd(initrd) if initrd is not None else None
     boot = None
     if program is None:
@@ -130,7 +135,10 @@ def run(
     request = replace(request, stages=tuple(map(load, stage or [])))
     folder = new_run_folder(out, program.name)
     with live:
-        report = Session(request, folder, live.console, live.progress).run()
+        session = Session(request, folder, live.console, live.progress)
+        report = session.run()
+    if screenshot is not None and session.picture is not None:
+        write_png(screenshot, session.picture)
     live.summary(report, folder)
     if json:
         sys.stdout.write(report.to_json())

@@ -23,6 +23,7 @@ from shim.config import ready, secure_boot
 from shim.config.device_tree import Node
 from shim.config.disks import MAX_DISKS, BootEntry, DiskSettings
 from shim.config.firmware_log import events_of
+from shim.config.graphics import Graphics
 from shim.config.keys import KeyScript, parse_keys
 from shim.config.measuring import ConfidentialComputing, Tpm
 from shim.config.secure_boot import SecureBoot
@@ -215,6 +216,7 @@ class Platform(Model):
     boot: tuple[BootEntry, ...] = Field(default=(), max_length=64)
     device_tree: Node | None = None
     id_registers: dict[IdRegister, Annotated[Size, Field(ge=0, lt=1 << 64)]] | None = None
+    graphics: Graphics | None = None
 
     @model_validator(mode="before")
     @classmethod

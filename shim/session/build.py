@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from efi_services import guids
 from efi_services import platform as firmware_platform
+from efi_services.framebuffer import Resolution
 from efi_services.guids import DEVICE_TREE
 from efi_services.memory_map import PAGE, RAM, MemoryType, Owner, Range
 from efi_services.platform import ConfigurationTable, Measuring
@@ -90,6 +91,7 @@ def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, fi
         direct_boot=settings.direct_boot,
         tpm=_tpm(platform),
         cc=_cc(platform),
+        graphics=_graphics(platform),
         runtime_services=settings.runtime_services,
     )
 
@@ -142,6 +144,14 @@ def _cc(platform: Platform) -> Measuring | None:
     names = [each.lower() for each in MR_NAMES[cc.kind]]
     known = {names.index(name): _digests({cc.hash: value}) for name, value in cc.known.items()}
     return Measuring(cc.kind, algorithms, events, cc.log_size, cc.final_events_size, cc.header_index, known=known)
+
+
+def _graphics(platform: Platform) -> firmware_platform.Graphics | None:
+    screen = platform.graphics
+    if screen is None:
+        return None
+    modes = tuple(Resolution(width, height) for width, height in screen.sizes)
+    return firmware_platform.Graphics(modes, screen.modes.index(screen.mode))
 
 
 def _events(given: Iterable[tuple[int, MeasuredEvent]]) -> tuple[Event, ...]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from efi_services.abi import Abi
+    from efi_services.framebuffer import Picture
     from efi_services.service import Calls
     from payloads import Payload
     from shim.config.platform import Platform
@@ -186,6 +187,12 @@ class Session:
             return firmware.run_payload(firmware.load_payload(request.payload.data, "payload", request.cmdline))
         options = None if request.cmdline is None else (request.cmdline + "\0").encode("utf-16-le")
         return boot(firmware, options, request.boot.path)
+
+    @property
+    def picture(self) -> Picture | None:
+        """What the screen shows, if there is one."""
+        screen = self._firmware.screen
+        return None if screen is None else screen.picture()
 
     def run(self) -> report.RunReport:
         """Run to the end and write the folder; gives what run.json says."""

@@ -17,6 +17,7 @@ SECTION = re.compile(r"\d+(\.\d+)+")
 GUIDS = {
     "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": "387477c1-69c7-11d2-8e39-00a0c969723b",
     "EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL": "387477c2-69c7-11d2-8e39-00a0c969723b",
+    "EFI_GRAPHICS_OUTPUT_PROTOCOL": "9042a9de-23dc-4a38-96fb-7aded080516a",
     "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
     "RISCV_EFI_BOOT_PROTOCOL": "ccd15fec-6f73-4eec-8395-3e69e4b940bf",
     "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
@@ -63,7 +64,7 @@ ARGUMENTS = {
     "ConvertDeviceNodeToText": 3, "ConvertDevicePathToText": 3, "ConvertTextToDeviceNode": 1,
     "ConvertTextToDevicePath": 1, "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
     "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
-    "EFI_FILE_PROTOCOL.GetInfo": 3,
+    "EFI_FILE_PROTOCOL.GetInfo": 3, "Blt": 9,
 }  # fmt: skip
 
 

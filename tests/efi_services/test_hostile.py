@@ -7,7 +7,9 @@ import pytest
 
 from efi_services import tables
 from efi_services.dispatch import MAX_DEPTH, RunEnds
+from efi_services.framebuffer import Resolution
 from efi_services.guids import GLOBAL_VARIABLE
+from efi_services.platform import Graphics
 from efi_services.service import PROTOCOLS, Service
 from efi_services.status import Status
 from efi_services.types import Enumeration
@@ -173,7 +175,10 @@ def play(places, service, given):
 @pytest.fixture
 def machine(measuring, fakes):
     """A platform that has all there is."""
-    return {"initrd": b"initrd", "trees": [fakes.Tree(fakes.files)], "disks": [fakes.Device()], **measuring}
+    return {
+        "initrd": b"initrd", "trees": [fakes.Tree(fakes.files)], "disks": [fakes.Device()],
+        "graphics": Graphics((Resolution(16, 8), Resolution(8, 16))), **measuring,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("service", [*SERVICES, *METHODS], ids=lambda each: each.name)

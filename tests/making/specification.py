@@ -34,6 +34,7 @@ PROTOCOLS = {
         "Reset", "OutputString", "TestString", "QueryMode", "SetMode", "SetAttribute", "ClearScreen",
         "SetCursorPosition", "EnableCursor", "Mode",
     ),
+    "EFI_GRAPHICS_OUTPUT_PROTOCOL": ("QueryMode", "SetMode", "Blt", "Mode"),
     "EFI_LOAD_FILE2_PROTOCOL": ("LoadFile",),
     "RISCV_EFI_BOOT_PROTOCOL": ("Revision", "GetBootHartId"),
     "EFI_RNG_PROTOCOL": ("GetInfo", "GetRNG"),

@@ -46,6 +46,7 @@ def test_the_names():
     assert ready.names() == (
         *sorted(f"bare-{machine}" for machine in CPU_MODELS),
         "q35",
+        "q35-graphics",
         "q35-ia32",
         "q35-secure",
         "q35-tdx",
@@ -55,6 +56,7 @@ def test_the_names():
         "virt-arm64-16k",
         "virt-arm64-acpi",
         "virt-arm64-el2",
+        "virt-arm64-graphics",
         "virt-arm64-tpm",
         "virt-riscv64",
     )
