@@ -17,6 +17,7 @@
 
 #define MAX_RANGES 256
 #define MAX_TOLD 32
+#define MAX_MAINTAINED 256
 #define CSR_TIME 0xc01
 
 enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
@@ -63,6 +64,9 @@ typedef struct {
     int range_count, entry_count;
     uint64_t ranges[MAX_RANGES][2];
     uint64_t entries[MAX_RANGES];
+    int pc;                        /* Unicorn's number of the program counter, of an AArch64 CPU */
+    int maintained_count;
+    uint64_t maintained[MAX_MAINTAINED][2]; /* instructions that maintain caches, and how often they did */
     int told_count;
     uint64_t told[MAX_TOLD][2];    /* system registers, as MRS spells them, that have these values */
 } Monitor;
@@ -215,6 +219,33 @@ static uint32_t on_mrs(uc_engine *uc, int target, const system_register *source,
     return 0;
 }
 
+/* An AArch64 CPU in user mode maintains a cache, of which there is none, by an address: IC IVAU, DC CVAC, DC CVAU, DC
+ * CIVAC (DDI 0487, section C5.3). It is counted, and done: kernels do so line by line, and each would be an exception. */
+static uint32_t on_sys(uc_engine *uc, int target, const system_register *operation, void *data)
+{
+    Monitor *self = data;
+    uint64_t pc = 0;
+    int i;
+
+    (void)target;
+    if (operation->op0 != 1 || operation->op1 != 3 || operation->crn != 7 || operation->op2 != 1 ||
+        (operation->crm != 5 && operation->crm != 10 && operation->crm != 11 && operation->crm != 14))
+        return 0;
+    ((read_function)(uintptr_t)self->read)(uc, self->pc, &pc);
+    for (i = 0; i < self->maintained_count; i++)
+        if (self->maintained[i][0] == pc)
+            break;
+    if (i == MAX_MAINTAINED)
+        return 0;
+    if (i == self->maintained_count) {
+        self->maintained[i][0] = pc;
+        self->maintained[i][1] = 0;
+        self->maintained_count++;
+    }
+    self->maintained[i][1]++;
+    return 1;
+}
+
 /* A RISC-V CPU reads one of its counters. Its time counts ticks; cycles and instructions count nanoseconds. */
 static int on_counter(void *cpu, int number, uint64_t *value)
 {
@@ -250,6 +281,12 @@ static PyObject *address_of_mrs_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
     return PyLong_FromUnsignedLongLong((uintptr_t)on_mrs);
+}
+
+static PyObject *address_of_sys_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_sys);
 }
 
 static PyObject *address_of_counter_callback(PyObject *self, void *closure)
@@ -336,6 +373,24 @@ static PyObject *tell(PyObject *object, PyObject *registers)
     Py_RETURN_NONE;
 }
 
+static PyObject *take_maintained(PyObject *object, PyObject *unused)
+{
+    Monitor *self = (Monitor *)object;
+    PyObject *taken = PyList_New(0);
+    int i;
+
+    (void)unused;
+    for (i = 0; taken && i < self->maintained_count; i++) {
+        PyObject *item = Py_BuildValue("KK", (unsigned long long)self->maintained[i][0],
+                                       (unsigned long long)self->maintained[i][1]);
+        if (!item || PyList_Append(taken, item) < 0)
+            Py_CLEAR(taken);
+        Py_XDECREF(item);
+    }
+    self->maintained_count = 0;
+    return taken;
+}
+
 static PyObject *begin(PyObject *self, PyObject *unused)
 {
     PyObject *before = (PyObject *)running;
@@ -363,6 +418,7 @@ static PyMemberDef members[] = {
     {"next_data", T_ULONGLONG, offsetof(Monitor, next_data), 0, "what it wants as user data"},
     {"read", T_ULONGLONG, offsetof(Monitor, read), 0, "address of uc_reg_read"},
     {"read_memory", T_ULONGLONG, offsetof(Monitor, read_memory), 0, "address of uc_mem_read, 0: blocks aren't looked into"},
+    {"pc", T_INT, offsetof(Monitor, pc), 0, "Unicorn's number of the program counter"},
     {"cpsr", T_INT, offsetof(Monitor, cpsr), 0, "Unicorn's number of CPSR"},
     {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
     {"rcx", T_INT, offsetof(Monitor, rcx), 0, "Unicorn's number of RCX"},
@@ -376,6 +432,7 @@ static PyGetSetDef getters[] = {
     {"rdtsc_callback", address_of_rdtsc_callback, NULL, "address of the RDTSC callback", NULL},
     {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
     {"mrs_callback", address_of_mrs_callback, NULL, "address of the MRS callback", NULL},
+    {"sys_callback", address_of_sys_callback, NULL, "address of the SYS callback, for AArch64's user mode", NULL},
     {"counter_callback", address_of_counter_callback, NULL, "address of the callback for RISC-V counters", NULL},
     {"translation_callback", address_of_translation_callback, NULL,
      "address of the UC_HOOK_EDGE_GENERATED callback, for 32-bit Arm", NULL},
@@ -387,6 +444,8 @@ static PyMethodDef methods[] = {
     {"begin", begin, METH_NOARGS, "begin(): this monitor's machine is the one that runs now"},
     {"arm", arm, METH_VARARGS,
      "arm(ranges, entries): stop before a block outside all ranges (flat: start, end, ...) or at an entry"},
+    {"take_maintained", take_maintained, METH_NOARGS,
+     "take_maintained(): addresses of instructions that maintained caches in user mode, and how often since the last time"},
     {"tell", tell, METH_O,
      "tell(registers): MRS of these gives these values (flat: number, value, ...; numbers of 16 bits, from op0 on)"},
     {NULL, NULL, 0, NULL},

@@ -125,7 +125,7 @@ class Machine:
         self.tables.flush = engine.flush_tlb
         self.ram.changed = self._memory_changed
         if user is not None:
-            user.watch(engine, lambda each: self.performed(each))
+            user.watch(engine, self.monitor, lambda each: self.performed(each))
         self._set_up_monitor(seed)
         engine.hook_interrupts(self._on_exception)
 
@@ -231,6 +231,7 @@ class Machine:
     def leave_user_mode(self) -> None:
         """Leave the page tables as they would be after a run with privileges."""
         if self._user is not None:
+            self._tell_counted()
             self.tables.withdraw(self._user.entry_bit)
 
     def handoff_registers(self) -> dict[str, int]:
@@ -269,6 +270,7 @@ class Machine:
         if self._raised is not None:
             return
         try:
+            self._tell_counted()
             self._enter(address)
         except BaseException as raised:  # noqa: BLE001 - nothing may unwind through Unicorn's frames
             self._raised = raised
@@ -312,6 +314,12 @@ class Machine:
         self.performed(done)
         self._ends = done.ends
         return True
+
+    def _tell_counted(self) -> None:
+        """Tell of what was done for a payload in user mode without a trap."""
+        if self._user is not None:
+            for each in self._user.counted(self.monitor, self.ram):
+                self.performed(each)
 
     def _describe(self, pc: int, failure: EmulationError | None) -> str:
         if self._trap is not None:

@@ -154,12 +154,12 @@ class Watcher:
 
     def privileged(self, image: str, performed: Performed) -> None:
         """A privileged instruction was performed for a payload in user mode."""
-        self.privileged_by_name[performed.name] += 1
+        self.privileged_by_name[performed.name] += performed.count
         key = (performed.pc, image, performed.instruction, performed.name, performed.meaning)
         if key in self._privileged:
-            self._privileged[key][0] += 1
+            self._privileged[key][0] += performed.count
         elif len(self._privileged) < MOST_PRIVILEGED:
-            self._privileged[key] = [1, self.begun]
+            self._privileged[key] = [performed.count, self.begun]
         else:
             self.finding("privileged-left-out", f"{performed.instruction}: there are {MOST_PRIVILEGED} before it")
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from unicorn.arm64_const import UC_ARM64_INS_SYS
+
 from shim.engine import EmulationError
 from shim.machine.aarch64 import DAIF, REGISTERS, SCTLR_VALUE, SYSTEM
 from shim.machine.user.mode import Performed
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shim.engine import Engine
+    from shim.machine._native import Monitor
     from shim.machine.architecture import Trap
     from shim.machine.paging import EntryFormat
     from shim.machine.ram import Ram
@@ -58,8 +61,20 @@ class AArch64User:
         """EL0 may use all pages."""
         return replace(form, page=form.page | self.entry_bit, large_page=form.large_page | self.entry_bit)
 
-    def watch(self, engine: Engine, note: Callable[[Performed], None]) -> None:
-        """What Unicorn allows EL0, such as reads of the counters, operating systems do too."""
+    def watch(self, engine: Engine, monitor: Monitor, note: Callable[[Performed], None]) -> None:  # noqa: ARG002
+        """Maintenance of caches by address: there is nothing to do, and kernels do it half a million times.
+
+        What else Unicorn allows EL0, such as reads of the counters, operating systems do too.
+        """
+        monitor.read, monitor.pc = engine.read_function, REGISTERS["pc"]
+        engine.hook_native_instruction(UC_ARM64_INS_SYS, monitor.sys_callback, monitor.state)
+
+    def counted(self, monitor: Monitor, ram: Ram) -> Iterator[Performed]:
+        """Maintenance of caches by address."""
+        for pc, count in monitor.take_maintained():
+            word = int.from_bytes(ram.view(pc, _BYTES), "little")
+            kind = _text(word, pc).split(",")[0]
+            yield Performed(pc, _text(word, pc), kind, _maintenance(word), count=count)
 
     def enter(self, engine: Engine, at: int) -> None:  # noqa: ARG002
         """EL0, with the same stack."""
@@ -106,7 +121,7 @@ AARCH64_USER = AArch64User()
 def _perform(engine: Engine, pc: int, word: int, text: str) -> tuple[str, str, str] | None:
     """Its kind, what it means, and why it can't be done; None if it faults."""
     operation = (word >> 19 & 3, word >> 16 & 7, word >> 12 & 15, word >> 8 & 15, word >> 5 & 7)
-    op0, op1, crn, crm, _ = operation
+    op0, _, crn, crm, _ = operation
     register = None if word & 31 == 31 else REGISTERS[f"x{word & 31}"]
     value = 0 if register is None else engine.read((register,))[0]
     kind = text.split(",")[0]
@@ -133,12 +148,16 @@ def _perform(engine: Engine, pc: int, word: int, text: str) -> tuple[str, str, s
             return None
         return kind, f"fill {size} bytes with zeroes (SCTLR_EL1.DZE lets EL0 do it)", ""
     if op0 == 1 and crn == _CACHES and "at " not in text:
-        allowed = " (SCTLR_EL1.UCI lets EL0 do it)" if op1 == 3 and crm in _FOR_USERS else ""
-        return kind, f"maintain caches, of which there are none{allowed}", ""
+        return kind, _maintenance(word), ""
     if op0 == 1 and crn == _TRANSLATIONS:
         engine.flush_tlb()
         return kind, "forget translations of addresses", ""
     return text.split()[0], "", "this privileged instruction is not in the model"
+
+
+def _maintenance(word: int) -> str:
+    allowed = " (SCTLR_EL1.UCI lets EL0 do it)" if word >> 16 & 7 == 3 and word >> 8 & 15 in _FOR_USERS else ""
+    return f"maintain caches, of which there are none{allowed}"
 
 
 def _allowed(engine: Engine, pc: int) -> bool:

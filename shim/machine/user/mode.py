@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from shim.engine import Engine
+    from shim.machine._native import Monitor
     from shim.machine.architecture import Trap
     from shim.machine.paging import EntryFormat
     from shim.machine.ram import Ram
@@ -27,6 +28,8 @@ class Performed:
     name: str
     meaning: str
     ends: str = ""
+    #: How often, one time after another.
+    count: int = 1
 
 
 class UserMode(Protocol):
@@ -39,8 +42,14 @@ class UserMode(Protocol):
     def entry_format(self, form: EntryFormat) -> EntryFormat:
         """The same page tables, for user mode."""
 
-    def watch(self, engine: Engine, note: Callable[[Performed], None]) -> None:
-        """Report to *note* what Unicorn allows in user mode although the architecture doesn't."""
+    def watch(self, engine: Engine, monitor: Monitor, note: Callable[[Performed], None]) -> None:
+        """Report to *note* what Unicorn allows in user mode although the architecture doesn't.
+
+        What comes often, *monitor* counts instead, for `counted`.
+        """
+
+    def counted(self, monitor: Monitor, ram: Ram) -> Iterator[Performed]:
+        """What has been done without a trap since the last time."""
 
     def enter(self, engine: Engine, at: int) -> None:
         """Bring the prepared CPU to user mode; at address *at*, code can be executed that is of no use to anybody."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shim.engine import Engine
+    from shim.machine._native import Monitor
     from shim.machine.architecture import Trap
     from shim.machine.paging import EntryFormat
     from shim.machine.ram import Ram
@@ -50,8 +51,12 @@ class RiscV64User:
         """User mode may use all pages."""
         return replace(form, page=form.page | self.entry_bit, large_page=form.large_page | self.entry_bit)
 
-    def watch(self, engine: Engine, note: Callable[[Performed], None]) -> None:
+    def watch(self, engine: Engine, monitor: Monitor, note: Callable[[Performed], None]) -> None:
         """Unicorn allows nothing that it shouldn't."""
+
+    def counted(self, monitor: Monitor, ram: Ram) -> Iterator[Performed]:  # noqa: ARG002
+        """Nothing comes so often."""
+        return iter(())
 
     def enter(self, engine: Engine, at: int) -> None:  # noqa: ARG002
         """Unicorn has a register for it."""

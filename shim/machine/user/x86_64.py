@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shim.engine import Engine
+    from shim.machine._native import Monitor
     from shim.machine.architecture import Trap
     from shim.machine.paging import EntryFormat
     from shim.machine.ram import Ram
@@ -63,7 +64,7 @@ class X8664User:
         user = self.entry_bit
         return replace(form, page=form.page | user, large_page=form.large_page | user, table=(mask, bits | user))
 
-    def watch(self, engine: Engine, note: Callable[[Performed], None]) -> None:
+    def watch(self, engine: Engine, monitor: Monitor, note: Callable[[Performed], None]) -> None:  # noqa: ARG002
         """Unicorn doesn't ask who may use ports."""
 
         def seen(name: str, meaning: str) -> None:
@@ -79,6 +80,10 @@ class X8664User:
 
         engine.hook_port_reads(reads)
         engine.hook_port_writes(writes)
+
+    def counted(self, monitor: Monitor, ram: Ram) -> Iterator[Performed]:  # noqa: ARG002
+        """Nothing comes so often."""
+        return iter(())
 
     def enter(self, engine: Engine, at: int) -> None:
         """By SYSRET: Unicorn takes the privilege level from no register that could be set."""

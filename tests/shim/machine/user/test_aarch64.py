@@ -101,6 +101,28 @@ def test_what_it_can_not_do_ends_the_run(user, code, why):
         assert why in stop.detail
 
 
+def test_caches_are_maintained_in_loops(user):
+    # mov x1, #1000; 1: dc cvau, x0; ic ivau, x0; sub x1, x1, #1; cbnz x1, 1b
+    stop = user.run(program(0xD280_7D01, 0xD50B_7B20, 0xD50B_7520, 0xD100_0421, 0xB5FF_FFA1))
+    assert stop.detail.startswith("breakpoint")
+    user.machine.leave_user_mode()
+    found = [(each.instruction, each.count, each.meaning.endswith("lets EL0 do it)")) for each in user.performed]
+    assert found == [("dc cvau, x0", 1000, True), ("ic ivau, x0", 1000, True)]
+
+
+def test_more_than_are_counted_at_a_time_are_done_all_the_same(user):
+    code = [0xD50B_7B20] * 1000
+    assert user.run(program(*code)).detail.startswith("breakpoint")
+    user.machine.leave_user_mode()
+    assert sum(each.count for each in user.performed) == 1000
+    assert len({each.pc for each in user.performed}) == 1000
+
+
+def test_a_program_that_maintains_for_ever_is_looked_at(user):
+    # 1: dc cvau, x0; b 1b
+    assert user.run(program(0xD50B_7B20, 0x17FF_FFFF), max_blocks=3000).kind == "budget"
+
+
 def test_a_wait_is_for_good(user):
     stop = user.run(program(0xD503_207F))
     assert stop.detail.startswith("the CPU was halted for good")
