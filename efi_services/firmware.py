@@ -37,6 +37,7 @@ from efi_services.protocols.simple_text_output import SimpleTextOutput
 from efi_services.protocols.tcg2 import offer_tcg2
 from efi_services.secure_boot.image_policy import ImagePolicy
 from efi_services.service import PROTOCOLS, Member, Service
+from efi_services.slaunch.launcher import Launcher
 from efi_services.status import EfiError, Status
 from efi_services.tcg import firmware_events
 from efi_services.tcg.measurer import Measurer
@@ -114,6 +115,8 @@ class Firmware:
         self.screen = offer_screen(self)
         self.disks = Disks(self, ports.disks)
         self._offer_configuration()
+        #: What launches kernels dynamically, where the platform has it.
+        self.launcher = None if platform.slaunch is None else Launcher(self, platform.slaunch)
 
     # What services share.
 

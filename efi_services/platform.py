@@ -73,6 +73,24 @@ class Graphics:
 
 
 @dataclass(frozen=True, slots=True)
+class SecureLaunch:
+    """What is there to launch a kernel dynamically (TrenchBoot), for kernels of the *generation*.
+
+    *architecture* is txt or skinit. *parked* tells of each of the other processors whether it waits to be woken.
+    *dma_protection* says whether the chipset can keep devices from memory. *locality_kept* is a TPM locality that the
+    firmware does not let go of.
+    """
+
+    generation: str
+    architecture: str
+    heap_bytes: int = 0
+    parked: tuple[bool, ...] = ()
+    on_boot_processor: bool = True
+    dma_protection: bool = True
+    locality_kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """The machine, as far as firmware sees it.
 
@@ -102,4 +120,5 @@ class Platform:
     tpm: Measuring | None = None
     cc: Measuring | None = None
     graphics: Graphics | None = None
+    slaunch: SecureLaunch | None = None
     runtime_services: int = field(default=0x3FFF)

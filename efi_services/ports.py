@@ -249,6 +249,16 @@ class TpmTransport(Protocol):
     def transmit(self, command: bytes, locality: int = 0) -> bytes:
         """What the TPM answers to a command."""
 
+    def launch(self, measured: bytes) -> None:
+        """A dynamic launch: PCRs 17 to 22 begin anew, and *measured* goes into 17, from locality 4."""
+
+    def release(self) -> None:
+        """Let go of the locality that commands came from."""
+
+    @property
+    def locality(self) -> int | None:
+        """The locality that is held, None for none."""
+
 
 class Observer(Protocol):
     """Watches what crosses the border."""

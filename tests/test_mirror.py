@@ -51,6 +51,11 @@ COVERED = {
         "tests/shim/machine/test_x86_64.py",
         "what both x86 architectures have; i386's covers the rest",
     ),
+    **{
+        f"efi_services/slaunch/{each}.py": ("tests/shim/session/test_launched.py", "a launch as a whole")
+        for each in ("launcher", "loader")
+    },
+    "efi_services/protocols/slaunch.py": ("tests/shim/session/test_launched.py", "as above"),
     "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
     "efi_services/file_info.py": (
         "tests/efi_services/protocols/test_file.py",

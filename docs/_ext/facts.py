@@ -17,6 +17,7 @@ import typer
 
 from efi_services.abi import ABIS
 from efi_services.service import PROTOCOLS
+from efi_services.slaunch.preamble import RULES as RULES_OF_A_LAUNCH
 from payloads import Kind, Machine, catalogue
 from payloads.programs.build import PROGRAMS
 from shim.cli import app
@@ -195,6 +196,13 @@ def verdicts() -> str:
     )
 
 
+def conditions() -> str:
+    """The conditions of a dynamic launch."""
+    return _table(
+        ("rule", "what it demands"), ((f"`{name}`", each.__doc__ or "") for name, each in RULES_OF_A_LAUNCH.items())
+    )
+
+
 def stage_state() -> str:
     """What a stage gets, member by member."""
     rows = []
@@ -228,6 +236,7 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "formats.md": formats,
     "profiles.md": profiles,
     "verdicts.md": verdicts,
+    "conditions.md": conditions,
     "stage-state.md": stage_state,
     "run.schema.json": lambda: json.dumps(RunReport.json_schema(), indent=2) + "\n",
     "platform.schema.json": lambda: json.dumps(Platform.model_json_schema(), indent=2) + "\n",

@@ -51,6 +51,8 @@ class Tpm:
         self._sequences = Sequences()
         self._started = False
         self._changes = 0
+        #: The locality that software has requested and not given back.
+        self.locality: int | None = None
         self._bodies: dict[Code, Callable[[tuple[int, ...], Parameters, int], bytes]] = {
             Code.STARTUP: self._startup,
             Code.SHUTDOWN: self._shutdown,
@@ -73,6 +75,7 @@ class Tpm:
 
     def transmit(self, command: bytes, locality: int = 0) -> bytes:
         """Execute a command that comes from *locality*; gives the response, which may say why not."""
+        self.locality = locality
         try:
             sessions, made = self._execute(command, locality)
         except TpmError as refusal:
@@ -88,6 +91,10 @@ class Tpm:
         """_TPM_Hash_Start, _TPM_Hash_Data and _TPM_Hash_End, as a dynamic launch makes them at locality 4."""
         self.pcrs.launch(measured)
         self._changes += len(self.pcrs.algorithms)
+
+    def release(self) -> None:
+        """Let go of the locality that commands came from."""
+        self.locality = None
 
     def _execute(self, data: bytes, locality: int) -> tuple[int, bytes]:
         """Check what all commands have in common (part 3, section 5), and run one."""

@@ -119,6 +119,7 @@ PROGRAMS = (
     Program("cpu_general", "cpu_fault.c", ("x86_64",), ("FAULT_GENERAL",)),
     Program("handoff_like"),
     Program("lasting", machines=WIDE),
+    Program("slaunch", machines=("x86_64",)),
     Program("early_code", machines=X86),
     Program("read_unwritten", machines=WIDE),
     Program("use_after_free", machines=WIDE),

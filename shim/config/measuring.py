@@ -160,3 +160,22 @@ def _is_here(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class SecureLaunch(Model):
+    """What is there to launch a kernel dynamically, as TrenchBoot's patches do it; it needs a TPM.
+
+    *kernel* is the generation of the kernels that are meant: 2026 offers them EFI_SLAUNCH_PROTOCOL, 2025 and 2024 an
+    SLR table that names a function. *heap* is the size of the TXT heap. *processors* tells of each of the other
+    processors whether it waits. Without *boot_processor* the run is not on the boot processor. *dma_protection* says
+    whether the chipset can keep devices from memory, *locality* which locality of the TPM the firmware does not let
+    go of.
+    """
+
+    kernel: Literal["2026", "2025", "2024"] = "2026"
+    architecture: Literal["txt", "skinit"] = "txt"
+    heap: Annotated[Size, Field(ge=0, le=16 << 20, multiple_of=4096)] = 896 << 10
+    processors: tuple[Literal["parked", "running"], ...] = Field(default=(), max_length=1023)
+    boot_processor: bool = True
+    dma_protection: bool = True
+    locality: Annotated[int, Field(ge=0, le=4)] | None = None

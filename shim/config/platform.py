@@ -25,7 +25,7 @@ from shim.config.disks import MAX_DISKS, BootEntry, DiskSettings
 from shim.config.firmware_log import events_of
 from shim.config.graphics import Graphics
 from shim.config.keys import KeyScript, parse_keys
-from shim.config.measuring import ConfidentialComputing, Tpm
+from shim.config.measuring import ConfidentialComputing, SecureLaunch, Tpm
 from shim.config.secure_boot import SecureBoot
 from shim.config.values import Model, Moment, Size
 from shim.errors import UnreadableError, UsageError
@@ -212,6 +212,7 @@ class Platform(Model):
     smbios: Blob | None = None
     tpm: Tpm | None = None
     cc: ConfidentialComputing | None = None
+    slaunch: SecureLaunch | None = None
     disk: tuple[DiskSettings, ...] = Field(default=(), max_length=MAX_DISKS)
     boot: tuple[BootEntry, ...] = Field(default=(), max_length=64)
     device_tree: Node | None = None
@@ -240,6 +241,12 @@ class Platform(Model):
             raise ValueError(f"{self.machine} has no exception level {self.exception_level}")
         if self.id_registers and self.machine != "aarch64":
             raise ValueError(f"{self.machine} has no id_registers")
+        return self
+
+    @model_validator(mode="after")
+    def _can_launch(self) -> Self:
+        if self.slaunch is not None and (self.tpm is None or self.machine != "x86_64"):
+            raise ValueError("slaunch is for x86_64, with a TPM")
         return self
 
     @property

@@ -104,6 +104,38 @@ class StageReport(Model):
     notes: list[str]
 
 
+class Dlme(Model):
+    """What was described to be launched: *start* to *end* is measured, *table* is the address of boot_params."""
+
+    base: HexInt
+    start: HexInt
+    end: HexInt
+    entry: HexInt
+    table: HexInt
+
+
+class LaunchCondition(Model):
+    """A condition of a dynamic launch, as it was judged when the launch was asked for the last time."""
+
+    rule: str
+    outcome: Literal["ok", "failed", "not-applicable"]
+    sentence: str
+
+
+class Launch(Model):
+    """A dynamic launch on a platform that has what it takes. Without *conditions* none was asked for.
+
+    *form* is how stubs of the generation *kernel* ask for it, *launched* whether the kernel was entered by it.
+    """
+
+    kernel: str
+    architecture: str
+    form: Literal["protocol", "handler"]
+    launched: bool
+    dlme: Dlme | None
+    conditions: list[LaunchCondition]
+
+
 class Calls(Model):
     """Service calls: how many, of which services, and which of them are not implemented."""
 
@@ -205,6 +237,7 @@ class RunReport(Model):
     boot_services_exited: bool
     handoff: Handoff
     stages: list[StageReport] = Field(default_factory=list)
+    launch: Launch | None = None
     calls: Calls
     accesses: Accesses
     privileged: Privileged | None = None

@@ -92,6 +92,7 @@ def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, fi
         tpm=_tpm(platform),
         cc=_cc(platform),
         graphics=_graphics(platform),
+        slaunch=_slaunch(platform),
         runtime_services=settings.runtime_services,
     )
 
@@ -152,6 +153,21 @@ def _graphics(platform: Platform) -> firmware_platform.Graphics | None:
         return None
     modes = tuple(Resolution(width, height) for width, height in screen.sizes)
     return firmware_platform.Graphics(modes, screen.modes.index(screen.mode))
+
+
+def _slaunch(platform: Platform) -> firmware_platform.SecureLaunch | None:
+    settings = platform.slaunch
+    if settings is None:
+        return None
+    return firmware_platform.SecureLaunch(
+        generation=settings.kernel,
+        architecture=settings.architecture,
+        heap_bytes=settings.heap,
+        parked=tuple(each == "parked" for each in settings.processors),
+        on_boot_processor=settings.boot_processor,
+        dma_protection=settings.dma_protection,
+        locality_kept=settings.locality,
+    )
 
 
 def _events(given: Iterable[tuple[int, MeasuredEvent]]) -> tuple[Event, ...]:

@@ -31,7 +31,7 @@ from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.machine.user import USER_MODES
 from shim.measure import pieces
-from shim.session import given, measurements
+from shim.session import given, launched, measurements
 from shim.session.from_disk import DiskBoot, build_with
 from shim.session.in_between import run_stages
 from shim.tpm.authenticode import PeDigests
@@ -210,6 +210,8 @@ class Session:
                 entry = state.collect(self._machine, self._firmware, stop)
                 for address, name in state.places(entry):
                     self._watcher.region_named(address, name)
+            drtm = launched.measure(self._firmware, self._machine.ram) if stop is not None else ()
+            launched.save(self._folder, self._firmware, drtm)
             measurements.save(self._folder, self._firmware.measurer)
         finally:
             self._let_go()
@@ -243,6 +245,8 @@ class Session:
             self._firmware, self._machine.ram, entry["entered_from"], inputs, from_disk=boot is not None
         )
         verdicts = judge(entry, self._machine.ram, given_)
+        if self._firmware.launcher is not None:
+            verdicts += launched.verdicts(self._firmware.launcher.conditions)
         write_whole(self._folder / VERDICTS, to_json(verdicts))
 
     def _let_go(self) -> None:
@@ -283,10 +287,11 @@ class Session:
             firmware.check_watchdog()
         finally:
             self._services_s += time.perf_counter() - began
-        if firmware.boot_services_exited and not gone:
-            self._watch_for_handoff()
-            if self._recorder is not None:
-                self._recorder.exited()
+        entry = None if firmware.launcher is None else firmware.launcher.entry
+        if firmware.boot_services_exited and (not gone or entry is not None):
+            self._watch_for_handoff(entry)
+        if firmware.boot_services_exited and not gone and self._recorder is not None:
+            self._recorder.exited()
         reason = self._out_of_time()
         if reason is not None:
             raise RunEnds("budget", None, reason)
@@ -295,13 +300,17 @@ class Session:
         """The machine did something for a payload in user mode."""
         self._watcher.privileged(self._firmware.images.name_at(performed.pc), performed)
 
-    def _watch_for_handoff(self) -> None:
-        """Boot services are gone: the next block outside all images that run or at a declared entry is its."""
+    def _watch_for_handoff(self, launched_at: int | None) -> None:
+        """Boot services are gone: the next block outside all images that run or at a declared entry is its.
+
+        *launched_at* is where a kernel begins that is being launched dynamically.
+        """
         images = [each for each in self._firmware.images if each.started]
         by_guests = self._firmware.images.by_guests
         ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in (*images, *by_guests))]
         files = [(each.base, each.file) for each in (*images, *by_guests) if each.file is not None]
         entries = [base + file.kernel_entry for base, file in files if file.kernel_entry is not None]
+        entries += [] if launched_at is None else [launched_at]
         try:
             self._machine.arm(ranges, entries)
         except ValueError:
@@ -413,6 +422,7 @@ class Session:
             boot_services_exited=self._firmware.boot_services_exited,
             handoff=handoff,
             stages=stages,
+            launch=launched.reported(self._firmware),
             calls=report.Calls(
                 count=self._firmware.dispatcher.call_count,
                 by_name=dict(sorted(watcher.by_name.items())),

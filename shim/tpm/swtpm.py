@@ -42,6 +42,14 @@ class Swtpm:
         """A dynamic launch of *measured*; raises as `transmit` does."""
         self._controlled().launch(measured)
 
+    def release(self) -> None:
+        """Each command takes its locality for itself and gives it back."""
+
+    @property
+    def locality(self) -> int | None:
+        """None is held between two commands."""
+        return None
+
     def close(self) -> None:
         """Leave the TPM to others."""
         self._connection.close()

@@ -12,7 +12,8 @@ TABLE_SERVICES = [each for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVI
 METHODS = [slot for each in PROTOCOLS.values() for slot in each.slots if isinstance(slot, Service)]
 IMPLEMENTED = [each for each in (*TABLE_SERVICES, *METHODS) if each.implemented]
 ROLES = {"value", "in", "out", "inout", "buffer", "text", "path", "pairs"}
-SECTION = re.compile(r"\d+(\.\d+)+")
+#: A section, or which version of patches that are no specification yet.
+SECTION = re.compile(r"\d+(\.\d+)+|TrenchBoot v\d+")
 
 GUIDS = {
     "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": "387477c1-69c7-11d2-8e39-00a0c969723b",
@@ -34,6 +35,8 @@ GUIDS = {
     "EFI_DISK_IO_PROTOCOL": "ce345171-ba0b-11d2-8e4f-00a0c969723b",
     # Never on a handle.
     "EFI_FILE_PROTOCOL": "None",
+    "EFI_SLAUNCH_PROTOCOL": "534189e0-6fde-413d-be91-cd4e8d672fea",
+    "SLR_DL_HANDLER": "None",
     "EFI_CC_MEASUREMENT_PROTOCOL": "96751a3d-72f4-41a6-a794-ed5d0e67ae6b",
 }
 
@@ -64,7 +67,7 @@ ARGUMENTS = {
     "ConvertDeviceNodeToText": 3, "ConvertDevicePathToText": 3, "ConvertTextToDeviceNode": 1,
     "ConvertTextToDevicePath": 1, "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
     "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
-    "EFI_FILE_PROTOCOL.GetInfo": 3, "Blt": 9,
+    "EFI_FILE_PROTOCOL.GetInfo": 3, "Blt": 9, "SetupDlme": 3, "Launch": 0, "DlHandler": 0,
 }  # fmt: skip
 
 

@@ -58,5 +58,7 @@ PROTOCOLS = {
         "Revision", "Open", "Close", "Delete", "Read", "Write", "GetPosition", "SetPosition", "GetInfo", "SetInfo",
         "Flush", "OpenEx", "ReadEx", "WriteEx", "FlushEx",
     ),
+    "EFI_SLAUNCH_PROTOCOL": ("SetupDlme", "Launch"),
+    "SLR_DL_HANDLER": ("DlHandler",),
     "EFI_CC_MEASUREMENT_PROTOCOL": ("GetCapability", "GetEventLog", "HashLogExtendEvent", "MapPcrToMrIndex"),
 }  # fmt: skip

@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efi_services.slaunch import slrt
+from efi_services.slaunch.generations import GENERATIONS, policy
+from efi_services.slaunch.slrt import Entity
 from efi_services.tcg.algorithms import Algorithm, by_label, digests
 from efi_services.tcg.events import Event, EventType
 from efi_services.tcg.registers import DYNAMIC
 from shim.errors import UnreadableError, UsageError
 from shim.handoff import x86
-from shim.measure import pieces, program, slrt
-from shim.measure.launches import GENERATIONS, policy
+from shim.measure import pieces, program
 from shim.measure.model import Measured, Measurements
-from shim.measure.slrt import Entity
 from shim.trace.inputs import find_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from efi_services.slaunch.generations import Generation
     from efi_services.tcg.piece import Piece
-    from shim.measure.launches import Generation
     from shim.trace.folder import RunFolder
 
     Digests = dict[Algorithm, bytes]

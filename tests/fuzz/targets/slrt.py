@@ -2,8 +2,8 @@
 
 from loading import borrow
 
-from shim.measure.launches import GENERATIONS
-from shim.measure.slrt import SlrtError, read
+from efi_services.slaunch.generations import GENERATIONS
+from efi_services.slaunch.slrt import SlrtError, read
 
 ERRORS = (SlrtError,)
 MAX_LENGTH = 4096

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from efi_services.guids import IMAGE_SECURITY_DATABASE
+from efi_services.slaunch.generations import GENERATIONS
+from efi_services.slaunch.slrt import Measured, read
 from efi_services.tcg.algorithms import Algorithm
 from efi_services.tcg.events import EventType, variable_data
 from efi_services.tcg.log import decode
@@ -16,9 +18,7 @@ from payloads import catalogue
 from shim.errors import UnreadableError, UsageError
 from shim.measure import pieces, program
 from shim.measure.formats import FORMATS
-from shim.measure.launches import GENERATIONS
 from shim.measure.profiles import PROFILES, drtm
-from shim.measure.slrt import Measured, read
 from shim.trace.folder import RunFolder
 
 SHA1, SHA256, SHA384, SHA512 = Algorithm

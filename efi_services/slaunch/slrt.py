@@ -7,7 +7,7 @@ which the kernel's include/linux/slr_table.h was written.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 MAGIC = 0x4452544D
@@ -63,12 +63,14 @@ class Layout:
     """A layout: whether tags and sizes have 32 bits, and how many addresses INTEL_INFO begins with.
 
     *copied* says that the kernel measures a copy of INTEL_INFO without these addresses. Kernels before that meant to,
-    and measured as many bytes from the beginning of the table, where other addresses are.
+    and measured as many bytes from the beginning of the table, where other addresses are. *described* says that
+    DL_INFO tells where the kernel's header and its parameters are, too.
     """
 
     wide: bool
     addresses: int
     copied: bool
+    described: bool = False
 
     @property
     def head(self) -> struct.Struct:
@@ -83,12 +85,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """An entry of the policy, or of UEFI_CONFIG: into which PCR, what, how many bytes of it, and the event's text."""
+    """An entry of the policy, or of UEFI_CONFIG: into which PCR, what, how many bytes of it, and the event's text.
+
+    *address* is where that lies, as the table says.
+    """
 
     pcr: int
     entity: int
     text: str
     size: int = 0
+    address: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +148,14 @@ def _policy(at: int, entry: bytes, layout: Layout) -> tuple[Measured, ...]:
     each = struct.Struct("<HHHHQQ32s")
     rows = _rows(at, entry, layout, each)
     return tuple(
-        Measured(pcr, kind, _text(text), first if layout.wide else second)
+        Measured(pcr, kind, _text(text), *((first, second) if layout.wide else (second, first)))
         for pcr, kind, _, _, first, second, text in rows
     )
 
 
 def _config(at: int, entry: bytes, layout: Layout) -> tuple[Measured, ...]:
     rows = _rows(at, entry, layout, struct.Struct("<HHIQ32s"))
-    return tuple(Measured(pcr, Entity.UNSPECIFIED, _text(text), size) for pcr, _, size, _, text in rows)
+    return tuple(Measured(pcr, Entity.UNSPECIFIED, _text(text), size, at) for pcr, _, size, at, text in rows)
 
 
 def _rows(at: int, entry: bytes, layout: Layout, each: struct.Struct) -> list[tuple[int, ...]]:

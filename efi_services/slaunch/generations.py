@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shim.measure.slrt import Entity, Layout, Measured
+from efi_services.slaunch.slrt import Entity, Layout, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,17 @@ class Generation:
     skinit: bool = True
     #: Whether it is known what a boot loader of its time asks for.
     has_policy: bool = True
+    #: How its stub asks for a launch: by EFI_SLAUNCH_PROTOCOL (protocol), or by the function that the SLR table names,
+    #: which is a configuration table then (handler). None where that is not known well enough.
+    form: str | None = None
 
 
 GENERATIONS = {
-    "2026": Generation(Layout(wide=True, addresses=2, copied=True), both=True, markers=False),
-    "2025": Generation(Layout(wide=True, addresses=2, copied=True), both=False, markers=True),
-    "2024": Generation(Layout(wide=True, addresses=1, copied=False), both=False, markers=True),
+    "2026": Generation(
+        Layout(wide=True, addresses=2, copied=True, described=True), both=True, markers=False, form="protocol"
+    ),
+    "2025": Generation(Layout(wide=True, addresses=2, copied=True), both=False, markers=True, form="handler"),
+    "2024": Generation(Layout(wide=True, addresses=1, copied=False), both=False, markers=True, form="handler"),
     "2023": Generation(
         Layout(wide=False, addresses=0, copied=False), both=False, markers=True, skinit=False, has_policy=False
     ),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.measure import slrt
-from shim.measure.launches import GENERATIONS
-from shim.measure.slrt import Measured, SlrtError, Tag, read
+from efi_services.slaunch import slrt
+from efi_services.slaunch.generations import GENERATIONS
+from efi_services.slaunch.slrt import Measured, SlrtError, Tag, read
 
 LAYOUTS = {year: each.layout for year, each in GENERATIONS.items() if each.layout is not None}
 #: The last is an MTRR's mask, so that not all is zero.

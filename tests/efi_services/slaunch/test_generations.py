@@ -2,8 +2,8 @@
 
 import pytest
 
-from shim.measure.launches import GENERATIONS, policy
-from shim.measure.slrt import Entity
+from efi_services.slaunch.generations import GENERATIONS, policy
+from efi_services.slaunch.slrt import Entity
 
 
 @pytest.mark.parametrize("year", sorted(GENERATIONS))
