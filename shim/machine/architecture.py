@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shim.engine import Engine
     from shim.machine._native import Monitor
     from shim.machine.paging import EntryFormat
+    from shim.machine.sbi import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ class Architecture(Protocol):
     def trap(self, engine: Engine, number: int) -> Trap:
         """What the exception is that Unicorn gives as *number*; asked from within its hook."""
 
-    def emulate(self, engine: Engine, trap: Trap) -> bool:
-        """Do what software below the firmware does when it gets this trap; says whether it did."""
+    def emulate(self, engine: Engine, trap: Trap) -> Call | None:
+        """Do what software below the firmware does when it gets this trap; gives what it was asked for, if it was."""
 
     def forget_trap(self, engine: Engine) -> None:
         """Let the CPU take the next exception as its first."""

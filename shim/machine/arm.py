@@ -122,9 +122,8 @@ class Arm:
         """An abort tells of an access, all others only of themselves."""
         return aborts.trap(engine, number, "prefetch abort")
 
-    def emulate(self, engine: Engine, trap: Trap) -> bool:  # noqa: ARG002
+    def emulate(self, engine: Engine, trap: Trap) -> None:
         """There is nothing below the firmware."""
-        return False
 
     def forget_trap(self, engine: Engine) -> None:
         """Nothing to forget."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from shim.machine import sbi
     from shim.machine.architecture import Architecture, Trap
     from shim.machine.user.mode import Performed, UserMode
 
@@ -117,6 +118,8 @@ class Machine:
         self._until = 0
         #: Gets what was done for a payload in user mode.
         self.performed: Callable[[Performed], None] = lambda _performed: None
+        #: Gets what was asked of the software below the firmware.
+        self.asked: Callable[[sbi.Call], None] = lambda _call: None
         self._looked_after = 0
         self._ends = ""
         for address, size, pointer in self.ram.blocks():
@@ -299,7 +302,12 @@ class Machine:
             return False
         if trap.fetch and trap.address is not None and self.tables.execute(trap.address):
             return True
-        return self._perform(self._user, trap) or self.architecture.emulate(self._engine, trap)
+        if self._perform(self._user, trap):
+            return True
+        asked = self.architecture.emulate(self._engine, trap)
+        if asked is not None:
+            self.asked(asked)
+        return asked is not None
 
     def _perform(self, user: UserMode | None, trap: Trap) -> bool:
         """Whether a payload in user mode needed more than that, and something was done for it."""

@@ -55,7 +55,8 @@ EXCEPTIONS = {
     8: "environment call", 12: "instruction page fault", 13: "load page fault", 15: "store page fault",
 }  # fmt: skip
 ENVIRONMENT_CALL = 8
-_FETCHES, _STORES = (1, 12), (7, 15)
+_ILLEGAL, _FETCH_FAULT = 2, 12
+_FETCHES, _STORES = (1, _FETCH_FAULT), (7, 15)
 _MISALIGNED = (0, 4, 6)
 _REFUSED = (1, 5, 7, 12, 13, 15)
 _CALL_BYTES = 4
@@ -109,25 +110,30 @@ class RiscV64:
         return pc
 
     def trap(self, engine: Engine, number: int) -> Trap:
-        """A fault tells of an access, all others only of themselves. Unicorn has moved the CPU four bytes on."""
+        """A fault tells of an access, all others only of themselves. Unicorn has moved the CPU four bytes on.
+
+        It also looks up the page before an instruction of zeroes at a page's start, which to it is of no length.
+        """
         (pc,) = engine.read((REGISTERS["pc"],))
         pc = (pc - 4) % (1 << 64)
         name = EXCEPTIONS.get(number, f"exception {number}")
+        if number == _FETCH_FAULT and engine.bad_address() < pc:
+            return Trap(EXCEPTIONS[_ILLEGAL], pc=pc)
         if number in _REFUSED:
             return Trap(name, engine.bad_address(), number in _STORES, number in _FETCHES, pc)
         return Trap(f"{name}, {engine.bad_address():#x}" if number in _MISALIGNED else name, pc=pc)
 
-    def emulate(self, engine: Engine, trap: Trap) -> bool:
+    def emulate(self, engine: Engine, trap: Trap) -> sbi.Call | None:
         """Environment calls go to the SBI."""
         if trap.name != EXCEPTIONS[ENVIRONMENT_CALL]:
-            return False
-        numbers = tuple(REGISTERS[each] for each in ("a7", "a6", "a0", "pc"))
-        extension, function, argument, pc = engine.read(numbers)
-        error, value = sbi.call(extension, function, argument)
-        engine.write(REGISTERS["a0"], error % (1 << 64))
-        engine.write(REGISTERS["a1"], value)
+            return None
+        numbers = tuple(REGISTERS[each] for each in ("pc", "a7", "a6", *(f"a{i}" for i in range(6))))
+        pc, extension, function, *arguments = engine.read(numbers)
+        made = sbi.call(pc, extension, function, tuple(arguments))
+        engine.write(REGISTERS["a0"], made.error % (1 << 64))
+        engine.write(REGISTERS["a1"], made.value)
         engine.write(REGISTERS["pc"], pc + _CALL_BYTES)
-        return True
+        return made
 
     def forget_trap(self, engine: Engine) -> None:
         """Nothing to forget."""

@@ -98,9 +98,8 @@ class X86:
         (address,) = engine.read((self.registers["cr2"],))
         return Trap(EXCEPTIONS[PAGE_FAULT], address, code & FAULT_WRITE != 0, code & FAULT_FETCH != 0)
 
-    def emulate(self, engine: Engine, trap: Trap) -> bool:  # noqa: ARG002
+    def emulate(self, engine: Engine, trap: Trap) -> None:
         """There is nothing below the firmware."""
-        return False
 
     def forget_trap(self, engine: Engine) -> None:
         """Else a second one would count as a double fault."""

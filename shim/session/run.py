@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from efi_services.service import Calls
     from payloads import Payload
     from shim.config.platform import Platform
+    from shim.machine.sbi import Call
     from shim.machine.user.mode import Performed
     from shim.stages.load import Stage
     from shim.trace.accesses import Recorder
@@ -174,6 +175,7 @@ class Session:
         except PlatformError as error:
             raise UsageError(f"platform {request.platform.name}: {error}") from None
         machine.performed = self._performed
+        machine.asked = self._asked
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
             machine.watch_natively(self._recorder.folder)
@@ -299,6 +301,10 @@ class Session:
     def _performed(self, performed: Performed) -> None:
         """The machine did something for a payload in user mode."""
         self._watcher.privileged(self._firmware.images.name_at(performed.pc), performed)
+
+    def _asked(self, call: Call) -> None:
+        """The guest called what is below the firmware."""
+        self._watcher.asked(self._firmware.images.name_at(call.pc), call)
 
     def _watch_for_handoff(self, launched_at: int | None) -> None:
         """Boot services are gone: the next block outside all images that run or at a declared entry is its.

@@ -203,4 +203,21 @@ PRIVILEGED = Table(
     in_order=True,
 )
 
-TABLES = (CALLS, PRIVILEGED, REGIONS, TOUCHED, BYTES, BLOCKS, FUNCTIONS, ACCESSES)
+SBI = Table(
+    "sbi",
+    "Every call of what runs below a RISC-V machine's firmware; seq is their order.",
+    (
+        Column("seq", "uint64", "number of the call, from 0"),
+        Column("pc", "uint64", "the instruction that made it", address=True),
+        Column("image", "string", "the image that it lies in; empty for code outside every image"),
+        Column("extension", "string", "the specification's name, or the number where it has none"),
+        Column("function", "string", "the same"),
+        Column("arguments", "string", "registers a0 to a5, JSON"),
+        Column("error", "string", "the answer: SBI_SUCCESS or SBI_ERR_NOT_SUPPORTED"),
+        Column("value", "uint64", "the value beside it"),
+        Column("call", "uint64", "service calls that had begun"),
+    ),
+    in_order=True,
+)
+
+TABLES = (CALLS, PRIVILEGED, SBI, REGIONS, TOUCHED, BYTES, BLOCKS, FUNCTIONS, ACCESSES)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import Access
 from efi_services.tcg.piece import Piece, piece
+from shim.machine import sbi
 from shim.trace.regions import Region, RegionLog
-from shim.trace.tables import BLOCKS, BYTES, CALLS, PRIVILEGED, REGIONS, TOUCHED
+from shim.trace.tables import BLOCKS, BYTES, CALLS, PRIVILEGED, REGIONS, SBI, TOUCHED
 from shim.trace.writer import TableWriter
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Watcher:
     gate: int = 0
     image: str = ""
     _calls: TableWriter = field(init=False)
+    _sbi: TableWriter = field(init=False)
+    _sbi_calls: int = 0
     _regions: TableWriter = field(init=False)
     _folded: dict[str, TableWriter] = field(default_factory=dict)
     #: The rows of the same but for their counts, which are: how often, and the calls that had begun.
@@ -75,6 +78,7 @@ class Watcher:
         self.regions = RegionLog(self._bury)
         self._regions = TableWriter(self.folder, REGIONS)
         self._calls = TableWriter(self.folder, CALLS)
+        self._sbi = TableWriter(self.folder, SBI)
 
     def watch(self, recorder: Recorder) -> None:
         """Let *recorder* pass what it folds on to here."""
@@ -163,6 +167,14 @@ class Watcher:
         else:
             self.finding("privileged-left-out", f"{performed.instruction}: there are {MOST_PRIVILEGED} before it")
 
+    def asked(self, image: str, call: sbi.Call) -> None:
+        """What runs below the firmware was called."""
+        answer = "SBI_SUCCESS" if call.error == sbi.SUCCESS else "SBI_ERR_NOT_SUPPORTED"
+        arguments = json.dumps([f"{each:#x}" for each in call.arguments])
+        place = self._sbi_calls, call.pc, image, call.extension, call.function
+        self._sbi.add((*place, arguments, answer, call.value, self.begun))
+        self._sbi_calls += 1
+
     def measured(self, extension: Extension) -> None:
         """A measurement register was extended."""
         self.measurements.append((extension, self._call()))
@@ -189,7 +201,7 @@ class Watcher:
                 privileged.add((*key, *counts))
             with ExitStack() as closing:
                 # All are closed, whichever fails.
-                for writer in (self._calls, self._regions, privileged, *self._folded.values()):
+                for writer in (self._calls, self._sbi, self._regions, privileged, *self._folded.values()):
                     closing.callback(writer.close)
 
     def _bury(self, region: Region) -> None:

@@ -158,6 +158,18 @@ def test_exceptions_are_named_with_their_instruction(guest, places, instruction,
     assert stop.pc == places.code + 4 * before + (4 if instruction == WFI else 0)
 
 
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("instruction", "what"),
+    [(0x0000, "illegal instruction"), (0x8002, "illegal instruction"), (0x9002, "breakpoint")],
+)
+def test_exceptions_of_instructions_of_16_bits(guest, places, before, instruction, what):
+    """All zeroes, a jump to nowhere, c.ebreak; the first of the page too."""
+    stop = guest.run(struct.pack(f"<{before}H2H", *[0x0001] * before, instruction, 0x0001))
+    assert stop.detail == f"{what}, pc {places.code + 2 * before:#x}"
+    assert stop.pc == places.code + 2 * before
+
+
 def test_an_atomic_access_that_is_not_aligned(guest, places):
     """Unicorn makes it of a load and a store, and the load comes first."""
     stop = guest.run(code(*mov(A0, places.data + 4), 0x00B5302F, WFI))  # amoadd.d x0, a1, (a0)
@@ -307,10 +319,16 @@ def test_machines_have_counters_of_their_own(make_guest):
     ],
 )
 @pytest.mark.parametrize("times", [1, 3])
-def test_calls_to_the_sbi(guest, extension, function, argument, answer, times):
+def test_calls_to_the_sbi(guest, places, extension, function, argument, answer, times):
+    asked = []
+    guest.machine.asked = asked.append
     once = [*mov(A7, extension), *mov(A6, function), *mov(A0, argument), ECALL]
     assert is_halted(guest.run(code(*once * times, WFI)))
     assert (guest.a0, guest.a1) == (answer[0] % (1 << 64), answer[1])
+    assert [(each.pc, each.number, each.function_number, each.arguments[0]) for each in asked] == [
+        (places.code + 4 * (n * len(once) - 1), extension, function, argument) for n in range(1, times + 1)
+    ]
+    assert {(each.error, each.value) for each in asked} == {answer}
 
 
 # Accesses.

@@ -33,6 +33,9 @@ ROWS = {
     "privileged": [
         {"pc": 0x10100, "image": "stub", "instruction": "cli", "name": "cli", "meaning": "mask interrupts", "count": 1},
     ],
+    "sbi": [
+        {"seq": 0, "pc": 0x10104, "image": "stub", "extension": "BASE", "function": "get_spec_version", "value": 2},
+    ],
     "regions": [
         {"id": 1, "start": 0x10000, "end": 0x12000, "kind": "image", "owner": "stub", "name": "stub .text"},
         {"id": 2, "start": 0x12000, "end": 0x13000, "kind": "image", "owner": "stub", "name": "stub .data"},

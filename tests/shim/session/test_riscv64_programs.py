@@ -6,6 +6,7 @@ import json
 import struct
 import subprocess
 
+import pyarrow.parquet as pq
 import pytest
 
 PAGE, HEADERS = 0x1000, 0x200
@@ -116,3 +117,24 @@ def test_programs(test, assemble, command, tmp_path):
         assert " in payload" in report["outcome"]["detail"] or test == "null"
     else:
         assert report["outcome"]["status"] == (comes_to or "EFI_SUCCESS")
+
+
+def test_calls_of_the_sbi_are_recorded(assemble, command, tmp_path):
+    """Answered or not, by name: is there SRST? Then it is used all the same."""
+    what = (
+        "li a7, 0x10; li a6, 3; li a0, 0x53525354; ecall; li a7, 0x53525354; li a6, 0; li a0, 1; li a1, 2; ecall; "
+        "li a7, 0; ecall; li a0, 0; j leave"
+    )
+    done = command("run", assemble(what), "--json", "--trace", "calls", "--out", "run")
+    assert json.loads(done.out)["outcome"]["status"] == "EFI_SUCCESS"
+    rows = pq.read_table(tmp_path / "run" / "sbi.parquet").to_pylist()
+    assert [(row["seq"], row["extension"], row["function"], row["error"], row["value"]) for row in rows] == [
+        (0, "BASE", "probe_extension", "SBI_SUCCESS", 0),
+        (1, "SRST", "system_reset", "SBI_ERR_NOT_SUPPORTED", 0),
+        (2, "legacy", "set_timer", "SBI_ERR_NOT_SUPPORTED", 0),
+    ]
+    assert json.loads(rows[1]["arguments"])[:2] == ["0x1", "0x2"]
+    assert {(row["image"], row["call"]) for row in rows} == {("payload", 1)}
+    assert [row["pc"] for row in rows] == sorted({row["pc"] for row in rows})
+    asked = command("query", "run", "SELECT count(*) AS n FROM sbi WHERE error <> 'SBI_SUCCESS'")
+    assert asked.out.split()[-1] == "2"

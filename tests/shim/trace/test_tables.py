@@ -11,6 +11,7 @@ def test_the_names_are_there_once():
     assert [table.name for table in TABLES] == [
         "calls",
         "privileged",
+        "sbi",
         "regions",
         "touched",
         "coverage/bytes",
