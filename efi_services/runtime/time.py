@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from efi_services.firmware import Firmware
 
 UNSPECIFIED_TIMEZONE = 0x07FF
+#: EFI_TIME_ADJUST_DAYLIGHT and EFI_TIME_IN_DAYLIGHT.
+_DAYLIGHT = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,7 +73,7 @@ def set_time(fw: Firmware, time: In[Time]) -> Status:
     except ValueError:
         raise EfiError(Status.INVALID_PARAMETER) from None
     zone = time.time_zone - 0x10000 if time.time_zone & 0x8000 else time.time_zone
-    if not 1900 <= time.year <= 9999 or time.nanosecond > 999_999_999:
+    if not 1900 <= time.year <= 9999 or time.nanosecond > 999_999_999 or time.daylight & ~_DAYLIGHT:
         raise EfiError(Status.INVALID_PARAMETER)
     if zone != UNSPECIFIED_TIMEZONE and not -1440 <= zone <= 1440:
         raise EfiError(Status.INVALID_PARAMETER)

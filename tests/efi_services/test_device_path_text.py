@@ -18,7 +18,15 @@ TEXTS = {
     "\\EFI\\BOOT\\BOOTX64.EFI": file_path("\\EFI\\BOOT\\BOOTX64.EFI"),
     "VenMedia(C12A7328-F81F-11D2-BA4B-00A0C93EC93B)": vendor_media(GUID),
     "MemoryMapped(0xB,0x1000,0x1FFF)": memory_mapped(11, 0x1000, 0x1FFF),
-    "Acpi(PNP0501,0x1)": struct.pack("<BBHII", 2, 1, 12, 0x050141D0, 1),
+    "Acpi(PNP0C0F,0x1)": struct.pack("<BBHII", 2, 1, 12, 0x0C0F41D0, 1),
+    "Serial(0x1)": struct.pack("<BBHII", 2, 1, 12, 0x050141D0, 1),
+    "MAC(525400ABCDEF,0x1)": b"\3\x0b\x25\0" + bytes.fromhex("525400abcdef").ljust(32, b"\0") + b"\1",
+    "Uart(115200,8,N,1)": struct.pack("<BBHIQBBB", 3, 14, 19, 0, 115200, 8, 1, 1),
+    "Uart(DEFAULT,DEFAULT,D,1.5)": struct.pack("<BBHIQBBB", 3, 14, 19, 0, 0, 0, 0, 2),
+    "NVMe(0x1,00-25-38-B2-71-B5-06-2A)": struct.pack("<BBHIQ", 3, 23, 16, 1, 0x002538B271B5062A),
+    "SD(0x0)": b"\3\x1a\5\0\0",
+    "eMMC(0x1)": b"\3\x1d\5\0\1",
+    "Offset(0x1000,0x1FFF)": struct.pack("<BBHIQQ", 4, 8, 24, 0, 0x1000, 0x1FFF),
     "VenHw(C12A7328-F81F-11D2-BA4B-00A0C93EC93B,00FF)": struct.pack("<BBH", 1, 4, 22) + GUID.bytes_le + b"\0\xff",
     "Path(7,9,ABCD)": b"\7\x09\6\0\xab\xcd",
 }
@@ -26,7 +34,7 @@ TEXTS = {
 
 @pytest.mark.parametrize(("text", "path"), TEXTS.items(), ids=TEXTS)
 def test_both_ways(text, path):
-    assert to_text(path + END).lower() == text.lower()
+    assert to_text(path + END) == text
     assert from_text(text) == path + END
 
 
@@ -42,7 +50,22 @@ def test_what_is_no_node_is_a_file():
 
 
 @pytest.mark.parametrize(
-    "text", ["Pci(x,1)", "Pci(1)", "Pci(0x100,0)", "HD(1,GPT,nothing,1,2)", "Sata(1,2)", "Path(1,2,x)"]
+    "text",
+    [
+        "Pci(x,1)",
+        "Pci(1)",
+        "Pci(0x100,0)",
+        "HD(1,GPT,nothing,1,2)",
+        "Sata(1,2)",
+        "Path(1,2,x)",
+        "MAC(5,1)",
+        "MAC(00)",
+        "Uart(1,8,X,1)",
+        "Uart(1,8,N,3)",
+        "NVMe(1,x)",
+        "Offset(1)",
+        "SD(256)",
+    ],
 )
 def test_numbers_that_are_none(text):
     with pytest.raises(ValueError, match=r".+"):

@@ -63,6 +63,7 @@ def test_time_that_was_set_goes_on(guest, date):
         (START, {"nanosecond": 1_000_000_000}),
         (START, {"zone": 1441}),
         (START, {"zone": -1441}),
+        (START, {"daylight": 4}),
     ],
 )
 def test_no_such_moment(guest, date, rest):
