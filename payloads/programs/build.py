@@ -49,7 +49,8 @@ class Machine:
 MACHINES = {
     "x86_64": Machine("x86_64-unknown-windows", "x64", ("-mno-red-zone", "-mgeneral-regs-only")),
     "i386": Machine("i386-unknown-windows", "x86", ("-Os", "-mgeneral-regs-only")),
-    "arm": Machine("thumbv7-unknown-windows", "arm", ("-Os",)),
+    # Floating point is not for EFI programs there (2.3.5.3), and firmware may leave it off.
+    "arm": Machine("thumbv7-unknown-windows", "arm", ("-Os", "-mfpu=none")),
     "aarch64": Machine("aarch64-unknown-windows", "arm64", ("-Os", "-mgeneral-regs-only")),
 }
 
@@ -67,8 +68,10 @@ class Program:
     machines: tuple[str, ...] = tuple(MACHINES)
     defines: tuple[str, ...] = ()
     subsystem: str = "efi_application"
-    embeds: str = ""
-    """The program, earlier in the table, whose image this one's source includes as ``<stem>.inc``."""
+    embeds: tuple[str, ...] = ()
+    """Programs, earlier in the table, whose images this one's source includes as ``<stem>.inc``."""
+    small: bool = False
+    """Whether it is large enough that its size comes before its speed."""
     kept: bool = True
     """Whether the image is a file of its own, or only embedded in another."""
 
@@ -105,9 +108,10 @@ PROGRAMS = (
     Program("events"),
     Program("protocols"),
     Program("child", kept=False),
-    Program("images", embeds="child"),
+    Program("images", embeds=("child",)),
     Program("driver", subsystem="efi_boot_service_driver"),
-    Program("unload", embeds="driver"),
+    Program("unload", embeds=("driver",)),
+    Program("selftest", "selftest/selftest.c", embeds=("child", "driver"), small=True),
     Program("variables"),
     Program("misc"),
     Program("notify_loop", machines=WIDE),
@@ -180,13 +184,14 @@ def _run(arguments: list[str], where: Path) -> None:
 
 def _build(program: Program, machine: str, tools: Tools, where: Path) -> bytes:
     made_for = MACHINES[machine]
-    if program.embeds:
-        embedded = (where / f"{program.embeds}.efi").read_bytes()
-        (where / f"{program.embeds}.inc").write_text(",".join(map(str, embedded)) + "\n", "ascii")
+    for stem in program.embeds:
+        embedded = (where / f"{stem}.efi").read_bytes()
+        (where / f"{stem}.inc").write_text(",".join(map(str, embedded)) + "\n", "ascii")
     _run(
         [
             tools.clang, f"--target={made_for.target}", *COMPILE, *made_for.flags,
-            *(f"-D{define}" for define in program.defines), "-I", str(where), "-c", str(program.path),
+            *(("-Os",) if program.small else ()), *(f"-D{define}" for define in program.defines),
+            "-I", str(where), "-c", str(program.path),
             "-o", f"{program.stem}.obj",
         ],
         where,

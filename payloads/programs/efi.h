@@ -118,7 +118,15 @@ typedef enum {
     EfiBootServicesData,
     EfiRuntimeServicesCode,
     EfiRuntimeServicesData,
-    EfiConventionalMemory
+    EfiConventionalMemory,
+    EfiUnusableMemory,
+    EfiACPIReclaimMemory,
+    EfiACPIMemoryNVS,
+    EfiMemoryMappedIO,
+    EfiMemoryMappedIOPortSpace,
+    EfiPalCode,
+    EfiPersistentMemory,
+    EfiUnacceptedMemoryType
 } EFI_MEMORY_TYPE;
 
 typedef struct {
@@ -210,7 +218,8 @@ typedef struct {
 
     EFI_STATUS(EFIAPI *ConnectController)(EFI_HANDLE ControllerHandle, EFI_HANDLE *DriverImageHandle,
                                           EFI_DEVICE_PATH_PROTOCOL *RemainingDevicePath, BOOLEAN Recursive);
-    void *DisconnectController;
+    EFI_STATUS(EFIAPI *DisconnectController)(EFI_HANDLE ControllerHandle, EFI_HANDLE DriverImageHandle,
+                                             EFI_HANDLE ChildHandle);
 
     EFI_STATUS(EFIAPI *OpenProtocol)(EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface,
                                      EFI_HANDLE AgentHandle, EFI_HANDLE ControllerHandle, UINT32 Attributes);
@@ -270,13 +279,13 @@ typedef struct {
     EFI_TABLE_HEADER Hdr;
 
     EFI_STATUS(EFIAPI *GetTime)(EFI_TIME *Time, EFI_TIME_CAPABILITIES *Capabilities);
-    void *SetTime;
+    EFI_STATUS(EFIAPI *SetTime)(const EFI_TIME *Time);
     void *GetWakeupTime;
     void *SetWakeupTime;
 
     EFI_STATUS(EFIAPI *SetVirtualAddressMap)(UINTN MemoryMapSize, UINTN DescriptorSize, UINT32 DescriptorVersion,
                                              EFI_MEMORY_DESCRIPTOR *VirtualMap);
-    void *ConvertPointer;
+    EFI_STATUS(EFIAPI *ConvertPointer)(UINTN DebugDisposition, void **Address);
 
     EFI_STATUS(EFIAPI *GetVariable)(const CHAR16 *VariableName, const EFI_GUID *VendorGuid, UINT32 *Attributes,
                                     UINTN *DataSize, void *Data);
@@ -287,7 +296,8 @@ typedef struct {
     EFI_STATUS(EFIAPI *GetNextHighMonotonicCount)(UINT32 *HighCount);
     void(EFIAPI *ResetSystem)(EFI_RESET_TYPE ResetType, EFI_STATUS ResetStatus, UINTN DataSize, void *ResetData);
 
-    void *UpdateCapsule;
+    EFI_STATUS(EFIAPI *UpdateCapsule)(void **CapsuleHeaderArray, UINTN CapsuleCount,
+                                      EFI_PHYSICAL_ADDRESS ScatterGatherList);
     void *QueryCapsuleCapabilities;
     EFI_STATUS(EFIAPI *QueryVariableInfo)(UINT32 Attributes, UINT64 *MaximumVariableStorageSize,
                                           UINT64 *RemainingVariableStorageSize, UINT64 *MaximumVariableSize);
@@ -295,18 +305,41 @@ typedef struct {
 
 /* ---- simple text output (12.4) ---- */
 
+typedef struct {
+    INT32 MaxMode;
+    INT32 Mode;
+    INT32 Attribute;
+    INT32 CursorColumn;
+    INT32 CursorRow;
+    BOOLEAN CursorVisible;
+} SIMPLE_TEXT_OUTPUT_MODE;
+
 typedef struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL {
-    void *Reset;
+    EFI_STATUS(EFIAPI *Reset)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, BOOLEAN ExtendedVerification);
     EFI_STATUS(EFIAPI *OutputString)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, const CHAR16 *String);
-    void *TestString;
-    void *QueryMode;
-    void *SetMode;
-    void *SetAttribute;
-    void *ClearScreen;
-    void *SetCursorPosition;
-    void *EnableCursor;
-    void *Mode;
+    EFI_STATUS(EFIAPI *TestString)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, const CHAR16 *String);
+    EFI_STATUS(EFIAPI *QueryMode)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, UINTN ModeNumber, UINTN *Columns,
+                                  UINTN *Rows);
+    EFI_STATUS(EFIAPI *SetMode)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, UINTN ModeNumber);
+    EFI_STATUS(EFIAPI *SetAttribute)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, UINTN Attribute);
+    EFI_STATUS(EFIAPI *ClearScreen)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This);
+    EFI_STATUS(EFIAPI *SetCursorPosition)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, UINTN Column, UINTN Row);
+    EFI_STATUS(EFIAPI *EnableCursor)(struct EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *This, BOOLEAN Visible);
+    SIMPLE_TEXT_OUTPUT_MODE *Mode;
 } EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL;
+
+/* ---- simple text input (12.3) ---- */
+
+typedef struct {
+    UINT16 ScanCode;
+    CHAR16 UnicodeChar;
+} EFI_INPUT_KEY;
+
+typedef struct EFI_SIMPLE_TEXT_INPUT_PROTOCOL {
+    EFI_STATUS(EFIAPI *Reset)(struct EFI_SIMPLE_TEXT_INPUT_PROTOCOL *This, BOOLEAN ExtendedVerification);
+    EFI_STATUS(EFIAPI *ReadKeyStroke)(struct EFI_SIMPLE_TEXT_INPUT_PROTOCOL *This, EFI_INPUT_KEY *Key);
+    EFI_EVENT WaitForKey;
+} EFI_SIMPLE_TEXT_INPUT_PROTOCOL;
 
 /* ---- system table (4.3) ---- */
 
@@ -320,7 +353,7 @@ struct EFI_SYSTEM_TABLE {
     CHAR16 *FirmwareVendor;
     UINT32 FirmwareRevision;
     EFI_HANDLE ConsoleInHandle;
-    void *ConIn;
+    EFI_SIMPLE_TEXT_INPUT_PROTOCOL *ConIn;
     EFI_HANDLE ConsoleOutHandle;
     EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *ConOut;
     EFI_HANDLE StandardErrorHandle;

@@ -123,7 +123,7 @@ def _boot(board: Board, arguments: list[str], folder: Path) -> dict[str, bytes]:
             "-drive", f"if=pflash,format=raw,unit=1,file={folder / 'variables.fd'}",
             "-chardev", f"socket,id=tpmctl,path={socket}", "-tpmdev", "emulator,id=tpm,chardev=tpmctl",
         ]  # fmt: skip
-        console = _console(common + arguments)
+        console = console_of(common + arguments)
     (folder / "console").write_bytes(console)
     return collected(console)
 
@@ -177,9 +177,9 @@ def _swtpm(folder: Path) -> Iterator[Path]:
         process.wait()
 
 
-def _console(arguments: list[str]) -> bytes:
-    """What is written to the first serial port until QEMU ends."""
-    until, said = time.monotonic() + LIMIT_S, bytearray()
+def console_of(arguments: list[str], limit_s: float = LIMIT_S) -> bytes:
+    """What a QEMU writes to its standard output until it ends, or is ended after so many seconds."""
+    until, said = time.monotonic() + limit_s, bytearray()
     process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     try:

@@ -1,0 +1,47 @@
+/* The console: modes, colours, the cursor, and a keyboard that nobody types on (12.3, 12.4). */
+
+static void output(EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL *out) {
+    UINTN columns = 0, rows = 0;
+    const UINTN modes = (UINTN)out->Mode->MaxMode;
+    holds("SimpleTextOutput.Mode", out->Mode->Mode >= 0 && out->Mode->Mode < out->Mode->MaxMode);
+    gives("SimpleTextOutput.QueryMode.0", out->QueryMode(out, 0, &columns, &rows), EFI_SUCCESS);
+    holds("SimpleTextOutput.QueryMode.80-by-25", columns == 80 && rows == 25);
+    gives("SimpleTextOutput.QueryMode.MaxMode", out->QueryMode(out, modes, &columns, &rows), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.QueryMode.all-ones", out->QueryMode(out, ~(UINTN)0, &columns, &rows), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.SetMode.MaxMode", out->SetMode(out, modes), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.SetMode.all-ones", out->SetMode(out, ~(UINTN)0), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.TestString", out->TestString(out, u"abc"), EFI_SUCCESS);
+    const INT32 colours = out->Mode->Attribute;
+    gives("SimpleTextOutput.SetAttribute.0x80", out->SetAttribute(out, 0x80), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.SetAttribute.0x100", out->SetAttribute(out, 0x100), EFI_UNSUPPORTED);
+    holds("SimpleTextOutput.Attribute.unchanged", out->Mode->Attribute == colours);
+    EFI_STATUS status = out->SetAttribute(out, 0x1f);
+    BOOLEAN changed = out->Mode->Attribute == 0x1f;
+    out->SetAttribute(out, (UINTN)colours);
+    gives("SimpleTextOutput.SetAttribute.0x1f", status, EFI_SUCCESS);
+    holds("SimpleTextOutput.Attribute.0x1f", changed);
+    out->QueryMode(out, (UINTN)out->Mode->Mode, &columns, &rows);
+    gives("SimpleTextOutput.SetCursorPosition.column", out->SetCursorPosition(out, columns, 0), EFI_UNSUPPORTED);
+    gives("SimpleTextOutput.SetCursorPosition.row", out->SetCursorPosition(out, 0, rows), EFI_UNSUPPORTED);
+    holds("SimpleTextOutput.CursorColumn.line-start", out->Mode->CursorColumn == 0);
+    out->OutputString(out, u"abc");
+    INT32 column = out->Mode->CursorColumn;
+    out->OutputString(out, u"\b");
+    INT32 back = out->Mode->CursorColumn;
+    out->OutputString(out, u"\r\n");
+    holds("SimpleTextOutput.CursorColumn.three-on", column == 3);
+    holds("SimpleTextOutput.CursorColumn.one-back", back == 2);
+    holds("SimpleTextOutput.CursorColumn.next-line", out->Mode->CursorColumn == 0);
+}
+
+static void input(EFI_SIMPLE_TEXT_INPUT_PROTOCOL *in) {
+    EFI_INPUT_KEY key;
+    gives("SimpleTextInput.Reset", in->Reset(in, FALSE), EFI_SUCCESS);
+    gives("SimpleTextInput.ReadKeyStroke.none", in->ReadKeyStroke(in, &key), EFI_NOT_READY);
+    gives("SimpleTextInput.WaitForKey.none", bs->CheckEvent(in->WaitForKey), EFI_NOT_READY);
+}
+
+static void check_console(void) {
+    output(st->ConOut);
+    input(st->ConIn);
+}
