@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity clean
+.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity conformance clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -50,6 +50,11 @@ fuzz: $(DEV_STAMP)
 # qemu-system-arm, qemu-efi-aarch64, swtpm and tpm2-tools. Eight boots and sixteen runs take ten minutes or so.
 fidelity: $(DEV_STAMP) engine
 	$(BIN)/python tests/fidelity/fidelity.py
+
+# Runs the self-test on our firmware and on EDK II in QEMU, and writes docs/conformance-*.csv; needs qemu-system-x86,
+# ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64 and qemu-efi-arm. Four boots take two minutes or so.
+conformance: $(DEV_STAMP) engine
+	PYTHONPATH=tests/fidelity $(BIN)/python tests/conformance/conformance.py
 
 # Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)

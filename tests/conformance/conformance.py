@@ -4,7 +4,7 @@ Exit status 1 where a check ends differently, or fails, without a written reason
 12 where a package is missing. Needs qemu-system-x86, ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64 and
 qemu-efi-arm.
 
-    python tests/conformance/conformance.py [--keep DIR] [MACHINE...]
+    PYTHONPATH=tests/fidelity python tests/conformance/conformance.py [--keep DIR] [MACHINE...]
 """
 
 from __future__ import annotations
