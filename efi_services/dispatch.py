@@ -143,6 +143,7 @@ class Dispatcher:
         entry = self._convention.enter()
         call = self._record(address, firmware.abi.code_address(entry.caller), gate)
         firmware.observer.call_begins(call)
+        firmware.slots.look(call.image)
         values: list[Any] = []
         result: Any = Status.SUCCESS
         before = _traffic(firmware.memory)

@@ -38,6 +38,7 @@ from efi_services.protocols.tcg2 import offer_tcg2
 from efi_services.secure_boot.image_policy import ImagePolicy
 from efi_services.service import PROTOCOLS, Member, Service
 from efi_services.slaunch.launcher import Launcher
+from efi_services.slots import Slots
 from efi_services.status import EfiError, Status
 from efi_services.tcg import firmware_events
 from efi_services.tcg.measurer import Measurer
@@ -89,6 +90,7 @@ class Firmware:
         self.images = Images(self)
         self.configuration = ConfigurationTables(self)
         self.dispatcher = Dispatcher(self)
+        self.slots = Slots(self)
         #: Protocol instances by the address of their interface structure.
         self.interfaces: dict[int, Any] = {}
         self.protocol_classes: dict[str, type] = {}
@@ -103,6 +105,7 @@ class Firmware:
         self._gate_of: dict[int, int] = {}
         self._console_in = self._console_out = (0, 0)
         self.system_table = 0
+        self._system_packed = b""
         self._build_gates()
         self._build_tables()
         self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
@@ -294,6 +297,7 @@ class Firmware:
         self.boot_services_exited = True
         self.watchdog = None
         self._console_in = self._console_out = (0, 0)
+        self.slots.leave_boot_services()
         self.publish_system_table()
         self.cpu.mask_interrupts()
 
@@ -328,7 +332,10 @@ class Firmware:
             number_of_table_entries=count,
             configuration_table=self.convert(array) if array else 0,
         )
-        self.memory.write(self.system_table, tables.with_crc(self.abi, table.pack(self.abi)))
+        packed, now = table.pack(self.abi), self.memory.view(self.system_table, len(self._system_packed))
+        self.memory.write(self.system_table, tables.rewritten(self.abi, bytes(now), self._system_packed, packed))
+        self._system_packed = packed
+        self.slots.watch_system_table(self.system_table)
 
     def convert(self, address: int) -> int:
         """An address in the virtual map, itself while there is none; raises NOT_FOUND."""
@@ -343,6 +350,7 @@ class Firmware:
         """Give the pointers in the runtime and system tables their virtual values."""
         pointers = [self.convert(self._gate_of[id(each)]) for each in tables.RUNTIME_SERVICES]
         self.memory.write(self._runtime_table, tables.service_table(self.abi, tables.RUNTIME_SIGNATURE, pointers))
+        self.slots.watch_services("runtime services table", self._runtime_table, tables.RUNTIME_SERVICES)
         self.publish_system_table()
 
     # What is built at power-on.
@@ -408,6 +416,8 @@ class Firmware:
         self._boot_table = self.store(boot, MemoryType.BootServicesData, "boot services table")
         self._runtime_table = self.store(runtime, MemoryType.RuntimeServicesData, "runtime services table")
         self._vendor = self.store(vendor, MemoryType.RuntimeServicesData, "firmware vendor")
+        self.slots.watch_services("boot services table", self._boot_table, tables.BOOT_SERVICES)
+        self.slots.watch_services("runtime services table", self._runtime_table, tables.RUNTIME_SERVICES)
         size = tables.SystemTable.sizeof(self.abi)
         self.system_table = self.store(bytes(size), MemoryType.RuntimeServicesData, "system table")
         self.publish_system_table()
@@ -426,8 +436,10 @@ class Firmware:
             self.offer(MemoryAttribute(self.mmu))
         for each in (DevicePathUtilities, DevicePathToText, DevicePathFromText):
             self.offer(each(self))
-        self.offer(Security())
+        security = self.offer(Security())[1]
         self.security2 = self.offer(Security2(self.image_policy))[1]
+        self.slots.watch("EFI_SECURITY_ARCH_PROTOCOL", security, {0: "FileAuthenticationState"})
+        self.slots.watch("EFI_SECURITY2_ARCH_PROTOCOL", self.security2, {0: "FileAuthentication"})
         if self.platform.boot_hart_protocol and self.abi.name == "riscv64":
             self.offer(RiscvBoot())
         tcg2 = offer_tcg2(self.abi, self.memory, self.measurer)

@@ -77,7 +77,7 @@ def _gpt(device: BlockDevice, finding: Callable[[str, str], None]) -> Table:
         why, table = _entries(device, header, at)
         if not why:
             entries = tuple(table[i : i + ENTRY_BYTES] for i in range(0, len(table), _entry_size(header)))
-            return Table(tuple(_partitions(header, entries, finding)), header, entries)
+            return Table(tuple(_partitions(device, header, entries, finding)), header, entries)
         finding("disk-damaged", f"the partition table at block {at}: {why}")
     return Table()
 
@@ -105,8 +105,12 @@ def _entries(device: BlockDevice, header: bytes, at: int) -> tuple[str, bytes]:
     return "", table
 
 
-def _partitions(header: bytes, entries: tuple[bytes, ...], finding: Callable[[str, str], None]) -> list[Partition]:
+def _partitions(
+    device: BlockDevice, header: bytes, entries: tuple[bytes, ...], finding: Callable[[str, str], None]
+) -> list[Partition]:
     first, last = struct.unpack_from("<QQ", header, 40)
+    # An image that was cut off has a table for a larger disk.
+    first, last = max(first, 1), min(last, device.blocks - 1)
     found: list[Partition] = []
     for number, entry in enumerate(entries, 1):
         if not any(entry[:16]):

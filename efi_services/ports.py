@@ -48,6 +48,9 @@ class Memory(Protocol):
     def read(self, address: int, size: int) -> bytes:
         """*size* bytes at *address*; raises MemoryFault outside memory."""
 
+    def view(self, address: int, size: int) -> memoryview:
+        """The same for the firmware's own use: no part of what a call reads."""
+
     def write(self, address: int, data: bytes) -> None:
         """Put *data* at *address*; raises MemoryFault outside memory."""
 

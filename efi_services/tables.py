@@ -153,3 +153,13 @@ def service_table(abi: Abi, signature: int, pointers: list[int]) -> bytes:
     size = TableHeader.sizeof(abi) + len(pointers) * abi.pointer_bytes
     header = TableHeader(signature, REVISION, size, 0, 0)
     return with_crc(abi, header.pack(abi) + b"".join(map(abi.pack, pointers)))
+
+
+def rewritten(abi: Abi, now: bytes, before: bytes, new: bytes) -> bytes:
+    """A table that was *before* and becomes *new*, with what a guest has changed in it kept, and its CRC right."""
+    width = abi.pointer_bytes
+    words = (
+        now[at : at + width] if before[at : at + width] == new[at : at + width] else new[at : at + width]
+        for at in range(0, len(new), width)
+    )
+    return with_crc(abi, b"".join(words))

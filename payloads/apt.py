@@ -267,5 +267,5 @@ def _packages(stanzas: str) -> Iterator[Package]:
     """Packages out of ``apt-cache show`` (deb-control(5): blank lines between stanzas, one field a line)."""
     for stanza in stanzas.split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Size|SHA256): *(\S+)", stanza, re.MULTILINE))
-        if len(fields) == 4:
+        if len(fields) == 4 and re.fullmatch("[0-9]{1,15}", fields["Size"]):
             yield Package(fields["Package"], fields["Version"], int(fields["Size"]), fields["SHA256"])

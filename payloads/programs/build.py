@@ -122,6 +122,7 @@ PROGRAMS = (
     Program("cpu_div_zero", "cpu_fault.c", X86, ("FAULT_DIV_ZERO",)),
     Program("cpu_general", "cpu_fault.c", ("x86_64",), ("FAULT_GENERAL",)),
     Program("handoff_like"),
+    Program("own_exit", machines=WIDE),
     Program("lasting", machines=WIDE),
     Program("slaunch", machines=("x86_64",)),
     Program("early_code", machines=X86),

@@ -203,6 +203,7 @@ class Session:
         try:
             ended, stop = self._execute()
             self._machine.leave_user_mode()
+            self._firmware.slots.look()
             stages: list[report.StageReport] = []
             if stop is not None:
                 stages, stop, stopped = run_stages(request.stages, self._machine, self._firmware, stop)

@@ -29,6 +29,10 @@ class FakeMemory:
         self.bytes_read += size
         return bytes(self.data[at : at + size])
 
+    def view(self, address, size):
+        at = self._at(address, size, write=False)
+        return memoryview(bytes(self.data[at : at + size]))
+
     def write(self, address, data):
         at = self._at(address, len(data), write=True)
         self.bytes_written += len(data)

@@ -16,7 +16,19 @@ from payloads.programs import build
 KEPT = [(program, machine) for program in build.PROGRAMS if program.kept for machine in program.machines]
 FILES = sorted(program.file(machine) for program, machine in KEPT)
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((build.SOURCES / "expected.toml").read_text("utf-8"))
-KEYS = {"outcome", "exit_code", "status", "exit_data", "reset", "fault", "address", "refused", "console", "findings"}
+KEYS = {
+    "outcome",
+    "exit_code",
+    "status",
+    "exit_data",
+    "reset",
+    "fault",
+    "address",
+    "refused",
+    "replaced",
+    "console",
+    "findings",
+}
 #: Besides, what may be otherwise where pointers have 32 bits.
 NARROW = {"address", "console"}
 

@@ -63,10 +63,11 @@ def test_program_ends_as_it_should(name, machine, command):
         assert outcome["detail"].endswith(wanted["exit_data"])
     if "reset" in wanted:
         assert outcome["detail"].startswith(f"{wanted['reset']} reset")
-    refused = {each["kind"]: each for each in report["findings"]}.get("boot-service-after-exit")
-    assert (refused is not None) == ("refused" in wanted)
-    if refused is not None:
-        assert refused["first"].startswith(wanted["refused"])
+    findings = {each["kind"]: each for each in report["findings"]}
+    for key, kind in (("refused", "boot-service-after-exit"), ("replaced", "table-slot-replaced")):
+        assert (kind in findings) == (key in wanted)
+        if kind in findings:
+            assert findings[kind]["first"].startswith(wanted[key])
     about_accesses = [each["kind"] for each in report["findings"] if each["kind"] in KINDS]
     assert about_accesses == wanted.get("findings", [])
 
