@@ -232,6 +232,10 @@ class Engine:
             unicorn.UC_HOOK_CODE, lambda _uc, address, _size, _data: callback(address), None, start, end - 1
         )
 
+    def hook_native_code(self, address: int, callback: int, data: int) -> None:
+        """Call the native function at address *callback* before the instruction at *address*, with *data*."""
+        self._hook_native(unicorn.UC_HOOK_CODE, callback, data, begin=address, end=address)
+
     def hook_interrupts(self, callback: Callable[[int], None]) -> None:
         """Call *callback* with the number of each exception or interrupt."""
         self._uc.hook_add(unicorn.UC_HOOK_INTR, lambda _uc, number, _data: callback(number))
@@ -283,7 +287,7 @@ class Engine:
             batch = self._batches[registers] = _Batch(registers)
         return batch
 
-    def _hook_native(self, kind: int, callback: int, data: int, *extra: Any) -> None:
+    def _hook_native(self, kind: int, callback: int, data: int, *extra: Any, begin: int = 1, end: int = 0) -> None:
         handle = _HOOK()
         error = uclib.uc_hook_add(
             self._uc._uch,
@@ -291,8 +295,8 @@ class Engine:
             kind,
             ctypes.c_void_p(callback),
             ctypes.c_void_p(data),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
+            ctypes.c_uint64(begin),
+            ctypes.c_uint64(end),
             *extra,
         )
         if error != unicorn.UC_ERR_OK:

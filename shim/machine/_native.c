@@ -17,10 +17,11 @@
 
 #define MAX_RANGES 256
 #define MAX_TOLD 32
+#define MAX_CLOCKS 64
 #define MAX_MAINTAINED 256
 #define CSR_TIME 0xc01
 
-enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY };
+enum reason { REASON_NONE, REASON_LIMIT, REASON_LEFT, REASON_ENTRY, REASON_CLOCK };
 
 typedef struct uc_struct uc_engine;
 typedef int (*stop_function)(uc_engine *);
@@ -58,15 +59,18 @@ typedef struct {
     unsigned long long read;       /* address of Unicorn's uc_reg_read */
     unsigned long long read_memory; /* address of Unicorn's uc_mem_read; 0: blocks are not looked into */
     int rax, rcx, rdx;             /* Unicorn's numbers of these registers */
-    int cpsr;                      /* the same, of a 32-bit Arm CPU */
+    int cpsr, r0, lr;              /* the same, of a 32-bit Arm CPU; R1 to R12 follow R0 */
     int reason;
     int armed;
+    int begun;                     /* the emulation has been started, and no block has begun to execute */
     int range_count, entry_count;
     uint64_t ranges[MAX_RANGES][2];
     uint64_t entries[MAX_RANGES];
-    int pc;                        /* Unicorn's number of the program counter, of an AArch64 CPU */
+    int pc;                        /* Unicorn's number of the program counter, of an Arm CPU */
     int maintained_count;
     uint64_t maintained[MAX_MAINTAINED][2]; /* instructions that maintain caches, and how often they did */
+    int clock_count, clocks_taken; /* instructions that read a counter; of how many the host was told */
+    uint64_t clocks[MAX_CLOCKS];
     int told_count;
     uint64_t told[MAX_TOLD][2];    /* system registers, as MRS spells them, that have these values */
 } Monitor;
@@ -80,25 +84,45 @@ static void stop(Monitor *self, uc_engine *uc, enum reason reason)
     ((stop_function)(uintptr_t)self->stop)(uc);
 }
 
+enum clock { NO_CLOCK, COUNTER, CYCLES, OTHER_CLOCK };
+
 /* Whether an instruction of 32-bit Arm reads a counter, or what depends on one: the generic timer or the performance
  * monitors (DDI 0406, sections B8.1 and C12.8). In T32 it is spelt as in A32, with the condition 1110. */
-static int reads_a_clock(uint32_t instruction)
+static enum clock clock_of(uint32_t instruction)
 {
     uint32_t crn = instruction >> 16 & 15, crm = instruction & 15;
 
-    if ((instruction & 0x0ff00f00) == 0x0c500f00) /* MRRC p15 */
-        return crm == 14 && (instruction >> 4 & 15) < 2;
-    if ((instruction & 0x0f100f10) == 0x0e100f10) /* MRC p15 */
-        return (crn == 14 && (crm == 2 || crm == 3)) || (crn == 9 && crm >= 12);
-    return 0;
+    if ((instruction & 0x0ff00f00) == 0x0c500f00) /* MRRC p15: CNTPCT, CNTVCT */
+        return crm == 14 && (instruction >> 4 & 15) < 2 ? COUNTER : NO_CLOCK;
+    if ((instruction & 0x0f100f10) == 0x0e100f10) { /* MRC p15 */
+        if ((instruction & 0x00ef00ef) == 0x0009000d) /* PMCCNTR */
+            return CYCLES;
+        return (crn == 14 && (crm == 2 || crm == 3)) || (crn == 9 && crm >= 12) ? OTHER_CLOCK : NO_CLOCK;
+    }
+    return NO_CLOCK;
 }
 
-/* Unicorn answers these reads with the host's clock, and has no hook to answer them with another: so they are counted,
- * once for each block that has one. */
+/* Note an instruction that is to be answered; gives whether there is room for it. */
+static int note_clock(Monitor *self, uint64_t address)
+{
+    int i;
+
+    for (i = 0; i < self->clock_count; i++)
+        if (self->clocks[i] == address)
+            return 1;
+    if (self->clock_count == MAX_CLOCKS)
+        return 0;
+    self->clocks[self->clock_count++] = address;
+    return 1;
+}
+
+/* Unicorn answers these reads with the host's clock. The counters are answered by a hook for the one instruction, which
+ * the host sets up when it is told of it; all others are counted, once for each block that has one. */
 static void look_into_block(Monitor *self, uc_engine *uc, uint64_t address, uint32_t size)
 {
     uint8_t bytes[4096];
-    uint32_t cpsr = 0, at, step;
+    uint32_t cpsr = 0, at, step, others = 0, conditional = 0;
+    enum clock kind;
 
     if (size > sizeof(bytes) || ((memory_function)(uintptr_t)self->read_memory)(uc, address, bytes, size))
         return;
@@ -106,16 +130,23 @@ static void look_into_block(Monitor *self, uc_engine *uc, uint64_t address, uint
     step = cpsr & 0x20 ? 2 : 4;
     for (at = 0; at + 4 <= size; at += step) {
         uint32_t low = bytes[at] | bytes[at + 1] << 8, high = bytes[at + 2] | bytes[at + 3] << 8;
-        /* Halves below 0xe800 are instructions by themselves. */
-        if (step == 2 && low < 0xe800)
+        /* Halves below 0xe800 are instructions by themselves; IT makes up to four that follow conditional. */
+        if (step == 2 && low < 0xe800) {
+            conditional -= conditional > 0;
+            if ((low & 0xff00) == 0xbf00 && low & 15)
+                conditional = low & 1 ? 4 : low & 2 ? 3 : low & 4 ? 2 : 1;
             continue;
-        if (reads_a_clock(step == 2 ? low << 16 | high : high << 16 | low)) {
-            self->host_reads++;
-            return;
         }
-        if (step == 2)
+        kind = clock_of(step == 2 ? low << 16 | high : high << 16 | low);
+        /* Of what IT's state is while an instruction is executed, nobody tells. */
+        if (kind == OTHER_CLOCK || (kind != NO_CLOCK && (conditional || !note_clock(self, address + at))))
+            others = 1;
+        if (step == 2) {
+            conditional -= conditional > 0;
             at += 2;
+        }
     }
+    self->host_reads += others;
 }
 
 static void on_translation(uc_engine *uc, const translated_block *block, const translated_block *previous, void *data)
@@ -133,9 +164,14 @@ static void on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data)
         stop(self, uc, REASON_LIMIT);
         return;
     }
-    /* Of the first of all blocks Unicorn doesn't tell that it is translated. */
-    if (self->blocks == 0 && self->read_memory)
+    /* Of the first block after each start Unicorn doesn't tell that it is translated. */
+    if (self->begun && self->read_memory)
         look_into_block(self, uc, address, size);
+    self->begun = 0;
+    if (self->clock_count > self->clocks_taken) {
+        stop(self, uc, REASON_CLOCK);
+        return;
+    }
     if (self->armed) {
         for (i = 0; i < self->entry_count; i++)
             if (address == self->entries[i]) {
@@ -213,7 +249,13 @@ static uint32_t on_mrs(uc_engine *uc, int target, const system_register *source,
         ((write_function)(uintptr_t)self->write)(uc, target, &value);
         return 1;
     }
-    /* The timers, and the counters of the performance monitors. */
+    /* PMCCNTR_EL0: cycles are nanoseconds. */
+    if (source->op1 == 3 && source->crn == 9 && source->crm == 13 && source->op2 == 0) {
+        value = read_counter(self);
+        ((write_function)(uintptr_t)self->write)(uc, target, &value);
+        return 1;
+    }
+    /* The timers, and the other counters of the performance monitors. */
     if ((source->crn == 14 && source->crm >= 2) || (source->crn == 9 && source->crm >= 12))
         self->host_reads++;
     return 0;
@@ -244,6 +286,66 @@ static uint32_t on_sys(uc_engine *uc, int target, const system_register *operati
     }
     self->maintained[i][1]++;
     return 1;
+}
+
+/* Whether an instruction with this condition is executed (DDI 0406, section A8.3.1). */
+static int holds(uint32_t condition, uint32_t cpsr)
+{
+    uint32_t n = cpsr >> 31, z = cpsr >> 30 & 1, c = cpsr >> 29 & 1, v = cpsr >> 28 & 1, held;
+
+    switch (condition >> 1) {
+    case 0: held = z; break;
+    case 1: held = c; break;
+    case 2: held = n; break;
+    case 3: held = v; break;
+    case 4: held = c && !z; break;
+    case 5: held = n == v; break;
+    case 6: held = n == v && !z; break;
+    default: return 1;
+    }
+    return (condition & 1) != held;
+}
+
+/* Before an instruction of 32-bit Arm that reads a counter: do what it does, and let the CPU go on behind it. */
+static void on_clock(uc_engine *uc, uint64_t address, uint32_t size, void *data)
+{
+    Monitor *self = data;
+    write_function write = (write_function)(uintptr_t)self->write;
+    uint8_t bytes[4];
+    uint32_t cpsr = 0, instruction, low, high, first, second, value, next;
+    uint64_t counter;
+    enum clock kind;
+
+    (void)size;
+    if (((memory_function)(uintptr_t)self->read_memory)(uc, address, bytes, sizeof(bytes)))
+        return;
+    ((read_function)(uintptr_t)self->read)(uc, self->cpsr, &cpsr);
+    low = bytes[0] | bytes[1] << 8;
+    high = bytes[2] | bytes[3] << 8;
+    instruction = cpsr & 0x20 ? low << 16 | high : high << 16 | low;
+    kind = clock_of(instruction);
+    if (kind != COUNTER && kind != CYCLES)
+        return; /* something else is there by now */
+    first = instruction >> 12 & 15;
+    second = kind == COUNTER ? instruction >> 16 & 15 : 0;
+    /* Into the stack pointer or the flags: nobody does that. */
+    if (first == 13 || first == 15 || second == 13 || second == 15) {
+        self->host_reads++;
+        return;
+    }
+    if (!holds(instruction >> 28, cpsr))
+        return;
+    counter = read_counter(self);
+    if (kind == COUNTER)
+        counter /= self->tick_ns ? self->tick_ns : 1;
+    value = (uint32_t)counter;
+    write(uc, first == 14 ? self->lr : self->r0 + (int)first, &value);
+    if (kind == COUNTER) {
+        value = (uint32_t)(counter >> 32);
+        write(uc, second == 14 ? self->lr : self->r0 + (int)second, &value);
+    }
+    next = (uint32_t)address + 4 + (cpsr & 0x20 ? 1 : 0);
+    write(uc, self->pc, &next);
 }
 
 /* A RISC-V CPU reads one of its counters. Its time counts ticks; cycles and instructions count nanoseconds. */
@@ -287,6 +389,12 @@ static PyObject *address_of_sys_callback(PyObject *self, void *closure)
 {
     (void)self, (void)closure;
     return PyLong_FromUnsignedLongLong((uintptr_t)on_sys);
+}
+
+static PyObject *address_of_clock_callback(PyObject *self, void *closure)
+{
+    (void)self, (void)closure;
+    return PyLong_FromUnsignedLongLong((uintptr_t)on_clock);
 }
 
 static PyObject *address_of_counter_callback(PyObject *self, void *closure)
@@ -391,6 +499,25 @@ static PyObject *take_maintained(PyObject *object, PyObject *unused)
     return taken;
 }
 
+static PyObject *take_clocks(PyObject *object, PyObject *unused)
+{
+    Monitor *self = (Monitor *)object;
+    PyObject *found = PyList_New(0);
+
+    (void)unused;
+    while (found && self->clocks_taken < self->clock_count) {
+        PyObject *address = PyLong_FromUnsignedLongLong(self->clocks[self->clocks_taken]);
+        if (!address || PyList_Append(found, address) < 0) {
+            Py_XDECREF(address);
+            Py_CLEAR(found);
+            break;
+        }
+        Py_DECREF(address);
+        self->clocks_taken++;
+    }
+    return found;
+}
+
 static PyObject *begin(PyObject *self, PyObject *unused)
 {
     PyObject *before = (PyObject *)running;
@@ -398,6 +525,7 @@ static PyObject *begin(PyObject *self, PyObject *unused)
     (void)unused;
     Py_INCREF(self);
     running = (Monitor *)self;
+    running->begun = 1;
     Py_XDECREF(before);
     Py_RETURN_NONE;
 }
@@ -420,6 +548,8 @@ static PyMemberDef members[] = {
     {"read_memory", T_ULONGLONG, offsetof(Monitor, read_memory), 0, "address of uc_mem_read, 0: blocks aren't looked into"},
     {"pc", T_INT, offsetof(Monitor, pc), 0, "Unicorn's number of the program counter"},
     {"cpsr", T_INT, offsetof(Monitor, cpsr), 0, "Unicorn's number of CPSR"},
+    {"r0", T_INT, offsetof(Monitor, r0), 0, "Unicorn's number of R0"},
+    {"lr", T_INT, offsetof(Monitor, lr), 0, "Unicorn's number of LR"},
     {"rax", T_INT, offsetof(Monitor, rax), 0, "Unicorn's number of RAX"},
     {"rcx", T_INT, offsetof(Monitor, rcx), 0, "Unicorn's number of RCX"},
     {"rdx", T_INT, offsetof(Monitor, rdx), 0, "Unicorn's number of RDX"},
@@ -433,6 +563,8 @@ static PyGetSetDef getters[] = {
     {"rdtscp_callback", address_of_rdtscp_callback, NULL, "address of the RDTSCP callback", NULL},
     {"mrs_callback", address_of_mrs_callback, NULL, "address of the MRS callback", NULL},
     {"sys_callback", address_of_sys_callback, NULL, "address of the SYS callback, for AArch64's user mode", NULL},
+    {"clock_callback", address_of_clock_callback, NULL,
+     "address of the UC_HOOK_CODE callback for one of the clocks", NULL},
     {"counter_callback", address_of_counter_callback, NULL, "address of the callback for RISC-V counters", NULL},
     {"translation_callback", address_of_translation_callback, NULL,
      "address of the UC_HOOK_EDGE_GENERATED callback, for 32-bit Arm", NULL},
@@ -446,6 +578,8 @@ static PyMethodDef methods[] = {
      "arm(ranges, entries): stop before a block outside all ranges (flat: start, end, ...) or at an entry"},
     {"take_maintained", take_maintained, METH_NOARGS,
      "take_maintained(): addresses of instructions that maintained caches in user mode, and how often since the last time"},
+    {"take_clocks", take_clocks, METH_NOARGS,
+     "take_clocks(): addresses of instructions of 32-bit Arm that read a counter, and were not told of before"},
     {"tell", tell, METH_O,
      "tell(registers): MRS of these gives these values (flat: number, value, ...; numbers of 16 bits, from op0 on)"},
     {NULL, NULL, 0, NULL},
@@ -488,7 +622,8 @@ PyMODINIT_FUNC PyInit__native(void)
     if (PyModule_AddIntConstant(made, "REASON_NONE", REASON_NONE) < 0 ||
         PyModule_AddIntConstant(made, "REASON_LIMIT", REASON_LIMIT) < 0 ||
         PyModule_AddIntConstant(made, "REASON_LEFT", REASON_LEFT) < 0 ||
-        PyModule_AddIntConstant(made, "REASON_ENTRY", REASON_ENTRY) < 0) {
+        PyModule_AddIntConstant(made, "REASON_ENTRY", REASON_ENTRY) < 0 ||
+        PyModule_AddIntConstant(made, "REASON_CLOCK", REASON_CLOCK) < 0) {
         Py_DECREF(made);
         return NULL;
     }

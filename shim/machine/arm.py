@@ -59,6 +59,9 @@ CPSR_VALUE = 0x153
 MASKED = 0x1C0
 THUMB = 1 << 5
 
+#: 62.5 MHz, as CNTFRQ has it.
+TICK_NS = 16
+
 #: Those that have long descriptors.
 CPU_MODELS = {
     "cortex-a15": arm.UC_CPU_ARM_CORTEX_A15,
@@ -103,9 +106,14 @@ class Arm:
         engine.write(REGISTERS["sp"], stack)
 
     def answer_reads(self, engine: Engine, monitor: Monitor) -> None:
-        """Unicorn lets nobody answer them, so code that has one is noted: such a run is not deterministic."""
+        """The generic timer's counters, at QEMU's frequency, and the cycle counter.
+
+        Code that reads something else of what Unicorn makes of the host's clock is noted: such a run is not
+        deterministic.
+        """
+        monitor.tick_ns = TICK_NS
         monitor.read, monitor.read_memory = engine.read_function, engine.read_memory_function
-        monitor.cpsr = REGISTERS["cpsr"]
+        monitor.cpsr, monitor.r0, monitor.lr, monitor.pc = (REGISTERS[each] for each in ("cpsr", "r0", "lr", "pc"))
         engine.hook_native_translations(monitor.translation_callback, monitor.state)
 
     def mask_interrupts(self, engine: Engine) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from efi_services.ports import Access
 from shim.engine import INVALID_INSTRUCTION, EmulationError, Engine
-from shim.machine._native import REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
+from shim.machine._native import REASON_CLOCK, REASON_ENTRY, REASON_LEFT, REASON_LIMIT, Monitor
 from shim.machine.paging import PageTables, table_bytes
 from shim.machine.ram import Ram
 from shim.machine.time import SeededEntropy, VirtualClock
@@ -207,6 +207,9 @@ class Machine:
             (pc,) = self.read((self._pc,))
             if monitor.reason in (REASON_LEFT, REASON_ENTRY):
                 return Stop("kernel-entry", "the kernel's entry was reached", pc, monitor.previous)
+            if monitor.reason == REASON_CLOCK:
+                self._answer_clocks(pc)
+                continue
             if monitor.reason == REASON_LIMIT:
                 if monitor.blocks >= max_blocks:
                     return Stop("budget", f"it ran for {max_blocks} blocks", pc)
@@ -222,6 +225,13 @@ class Machine:
             reason = self._look(poll)
             if reason is not None:
                 return Stop("budget", reason, pc)
+
+    def _answer_clocks(self, pc: int) -> None:
+        """The block at *pc*, which is to be executed next, reads counters."""
+        for address in self.monitor.take_clocks():
+            self._engine.hook_native_code(address, self.monitor.clock_callback, self.monitor.state)
+            # It was translated without the hook.
+            self._engine.drop_code(min(pc, address), max(pc, address) + 4)
 
     def _look(self, poll: Callable[[], str | None]) -> str | None:
         """A payload that traps all the time never executes enough blocks in a row to be looked at."""

@@ -21,6 +21,7 @@ YIELD, WFE = 0xD503203F, 0xD503205F
 SVC, HVC, SMC, BRK, UDF, HLT = 0xD4000001, 0xD4000002, 0xD4000003, 0xD4200000, 0, 0xD4400000
 BR_X0, RET = 0xD61F0000, 0xD65F03C0
 CNTFRQ, CNTPCT, CNTVCT = 0xD53BE000, 0xD53BE020, 0xD53BE040
+PMCCNTR = 0xD53B9D00
 SCTLR, ID_AA64ISAR0, ID_AA64MMFR0 = 0xD5381000, 0xD5380600, 0xD5380700
 
 
@@ -299,6 +300,12 @@ def test_the_counters_are_virtual_time(make_guest, cpu):
     assert guest.machine.monitor.host_reads == 0
 
 
+def test_cycles_are_nanoseconds(guest):
+    assert is_halted(guest.run(code(to(1, PMCCNTR), WFI)))
+    assert guest.x1 == guest.machine.monitor.tsc_offset + COUNTER_READ_NS
+    assert guest.machine.monitor.host_reads == 0
+
+
 def test_equal_seeds_have_equal_counters_and_others_do_not(make_guest):
     def counter(seed):
         guest = make_guest(seed=seed, architecture=AARCH64)
@@ -326,7 +333,7 @@ def test_a_counter_read_into_nowhere(guest):
     [
         0xD53BE200,  # CNTP_TVAL_EL0
         0xD53BE320,  # CNTV_CTL_EL0
-        0xD53B9D00,  # PMCCNTR_EL0
+        0xD53B9D40,  # PMXEVCNTR_EL0
     ],
 )
 def test_what_comes_from_the_hosts_clock_is_counted(guest, register):

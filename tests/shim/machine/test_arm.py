@@ -8,7 +8,8 @@ import struct
 import pytest
 
 from efi_services.ports import Access
-from shim.machine.arm import ARM, CPU_MODELS
+from shim.machine.arm import ARM, CPU_MODELS, TICK_NS
+from shim.machine.machine import COUNTER_READ_NS
 from shim.machine.paging import PAGE
 
 HALTED = "the CPU was halted for good"
@@ -199,7 +200,85 @@ CNTPCT, CNTVCT, CNTV_TVAL, PMCCNTR = 0xEC510F0E, 0xEC510F1E, 0xEE1E0F13, 0xEE190
 QUIET = (0xEE100F10, 0xEE110F10, 0xEE1E0F10, 0xEC510F3E)
 
 
-@pytest.mark.parametrize("word", [CNTPCT, CNTVCT, CNTV_TVAL, PMCCNTR])
+def into(word, first, second=0):
+    """The same read, into other registers."""
+    return word & ~0xF_F000 | (word & 0xF_0000 if word == PMCCNTR else second << 16) | first << 12
+
+
+@pytest.mark.parametrize("cpu", CPU_MODELS)
+def test_the_counters_are_virtual_time(make_guest, cpu):
+    guest = make_guest(cpu, architecture=ARM)
+    offset = guest.machine.monitor.tsc_offset
+    reads = (into(CNTVCT, 2, 3), into(CNTPCT, 4, 14), into(PMCCNTR, 6), 0xEE1E7F10)  # CNTFRQ into r7
+    assert is_halted(guest.run(code(NOP, *reads, WFI)))
+    found = [guest.r3 << 32 | guest.r2, guest.lr << 32 | guest.r4]
+    assert found == [(offset + n * COUNTER_READ_NS) // TICK_NS for n in (1, 2)]
+    assert guest.r6 == (offset + 3 * COUNTER_READ_NS) % (1 << 32)
+    assert guest.r7 * TICK_NS == 1_000_000_000
+    assert guest.machine.clock.now == 3 * COUNTER_READ_NS
+    assert (guest.machine.monitor.tsc_reads, guest.machine.monitor.host_reads) == (3, 0)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("jump", [False, True])
+def test_a_loop_that_waits_for_the_counter(guest, places, narrow, jump):
+    """In A32 and in T32, in the first block of all and in a later one: a hundred reads; nothing else is changed."""
+    a32 = code(0xE3A07064, CNTVCT, 0xE2577001, 0x1AFFFFFC, WFI)  # mov r7, #100; subs r7, #1; bne
+    t32 = thumb(0x2764, CNTVCT >> 16, CNTVCT & 0xFFFF, 0x3F01, 0xD1FB, 0xBF30)
+    guest.put(t32 if narrow else a32, places.data, Access.RX)
+    if jump:
+        stop = guest.run(jump_to(places.data | narrow))
+    else:
+        guest.machine.write({"pc": places.data | narrow})
+        stop = guest.run()
+    assert is_halted(stop)
+    assert (guest.machine.clock.now, guest.machine.monitor.host_reads) == (100 * COUNTER_READ_NS, 0)
+    assert guest.r7 == 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [(0, 1), (1, 0), (2, 1), (3, 0), (4, 0), (5, 1), (6, 0), (7, 1), (8, 0), (9, 1), (10, 1), (11, 0), (12, 0),
+     (13, 1), (14, 1)],
+)  # fmt: skip
+def test_a_read_on_a_condition(guest, condition, held):
+    """cmp r0, r0: Z and C are set, N and V are not."""
+    assert is_halted(guest.run(code(0xE1500000, CNTVCT & 0x0FFF_FFFF | condition << 28, WFI)))
+    assert guest.machine.clock.now == held * COUNTER_READ_NS
+
+
+def test_code_that_becomes_something_else(guest, places):
+    """A read of a counter is called, overwritten and called again."""
+    guest.put(code(CNTVCT, 0xE12FFF1E), places.data, Access.RWX)  # bx lr
+    call = [*mov(5, places.data), 0xE12FFF35]  # blx r5
+    patch = [*mov(6, 0xE3A0002A), 0xE5856000, 0xF57FF04F, 0xEE070F15, 0xF57FF06F]  # str r6, [r5]; dsb; iciallu; isb
+    assert is_halted(guest.run(code(*call, *patch, *call, WFI)))
+    assert guest.r0 == 42
+    assert guest.machine.clock.now == COUNTER_READ_NS
+
+
+def test_more_reads_than_can_be_answered(guest):
+    """The others are the host's, and noted."""
+    assert is_halted(guest.run(code(*[CNTVCT] * 64, WFI)))
+    assert guest.machine.monitor.host_reads == 0
+    assert is_halted(guest.run(code(*[NOP] * 100, CNTVCT, WFI)))
+    assert guest.machine.monitor.host_reads == 1
+
+
+@pytest.mark.parametrize("word", [CNTV_TVAL, into(PMCCNTR, 15), into(CNTVCT, 0, 13)])
+def test_reads_that_nobody_answers(guest, word):
+    guest.run(code(word, WFI))
+    assert guest.machine.monitor.host_reads == 1
+
+
+def test_a_read_within_an_it_block_is_the_hosts(guest, places):
+    """itt eq; a nop and the read."""
+    guest.put(thumb(0xBF04, 0xBF00, CNTVCT >> 16, CNTVCT & 0xFFFF, 0xBF30), places.data, Access.RX)
+    guest.run(jump_to(places.data | 1))
+    assert guest.machine.monitor.host_reads == 1
+
+
+@pytest.mark.parametrize("word", [CNTV_TVAL])
 @pytest.mark.parametrize("jump", [False, True])
 @pytest.mark.parametrize("narrow", [False, True])
 def test_a_read_of_the_hosts_clock_is_noted(guest, places, word, jump, narrow):

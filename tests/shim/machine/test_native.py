@@ -27,7 +27,8 @@ MOST = 256
 
 def test_the_reasons_differ():
     reasons = [_native.REASON_NONE, _native.REASON_LIMIT, _native.REASON_LEFT, _native.REASON_ENTRY]
-    assert len(set(reasons)) == 4
+    reasons.append(_native.REASON_CLOCK)
+    assert len(set(reasons)) == 5
     assert _native.REASON_NONE == 0
 
 
