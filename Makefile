@@ -37,9 +37,11 @@ lint: $(DEV_STAMP)
 docs: $(DEV_STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-# Builds the test programs again and compares them with the committed ones; needs clang and lld.
+# Builds the test programs, and what runs in a guest that is gone on with, again, and compares them with the committed
+# ones; needs clang and lld.
 programs: $(DEV_STAMP)
 	$(BIN)/python -m payloads.programs.build --check
+	$(BIN)/python -m shim.boot.guest.build --check
 
 # Looks for inputs that a reader does not stand: SECONDS_EACH for each target, or FUZZ="--total N TARGET…".
 SECONDS_EACH ?= 60

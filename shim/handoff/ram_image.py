@@ -6,7 +6,6 @@ the index. Any reader of Parquet will do. Here it is read with suspicion, since 
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shim.config.platform import load_platform
 from shim.errors import UnreadableError
-from shim.machine.ram import PAGE
+from shim.machine.ram import PAGE, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,11 +106,7 @@ class RamImage:
 
     def digest(self) -> str:
         """As `Ram.digest` of the RAM that it was made of."""
-        sha = hashlib.sha256()
-        for address, page in self.pages():
-            sha.update(address.to_bytes(8, "little"))
-            sha.update(page)
-        return sha.hexdigest()
+        return digest_of(self.pages())
 
     def _index(self) -> Iterator[int]:
         """The first address of each row group, as far as the file tells the truth."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
+from efi_services.variables import RUNTIME_ACCESS
 from shim.errors import UnreadableError
 from shim.handoff import arm, arm64, page_walk, ram_image, riscv64, x86
 
@@ -54,6 +55,11 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
         **_DECODERS[name].collect(machine.ram, registers),
         "configuration_tables": {str(guid): address for guid, address in tables.items()},
         "system_table": firmware.system_table,
+        "variables": [
+            {"name": each.name, "vendor": str(each.vendor), "attributes": each.attributes, "data": each.data.hex()}
+            for each in firmware.variables
+            if each.attributes & RUNTIME_ACCESS
+        ],
         "memory_map": [
             {
                 "start": each.physical_start,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from efi_services.ports import MemoryFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PAGE = 4096
 _ZERO = bytes(PAGE)
@@ -19,6 +19,15 @@ _IN_USE = re.compile(rb"[^\0]+")
 # Linux's number on all architectures that Python runs on there but a few; Python 3.11 doesn't export it.
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def digest_of(pages: Iterable[tuple[int, memoryview]]) -> str:
+    """SHA-256 over address as little-endian u64, and bytes, of each page."""
+    sha = hashlib.sha256()
+    for address, page in pages:
+        sha.update(address.to_bytes(8, "little"))
+        sha.update(page)
+    return sha.hexdigest()
 
 
 class Ram:
@@ -96,11 +105,7 @@ class Ram:
 
     def digest(self) -> str:
         """SHA-256 over (address as little-endian u64, 4096 bytes) of every page that isn't all zero, ascending."""
-        sha = hashlib.sha256()
-        for address, page in self.used_pages():
-            sha.update(address.to_bytes(8, "little"))
-            sha.update(page)
-        return sha.hexdigest()
+        return digest_of(self.used_pages())
 
     def _note_read(self, address: int, size: int) -> None:
         self.bytes_read += size

@@ -183,6 +183,7 @@ class HandOff:
                 configuration=SimpleNamespace(tables=self.tables),
                 system_table=self.at(SYSTEM_TABLE),
                 memory_map=SimpleNamespace(descriptors=lambda: firmware_map),
+                variables=(),
             ),
             Stop("kernel-entry", "", self.at(KERNEL) + self._entry, self.at(DATA)),
         )

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from efi_services.guids import LINUX_EFI_INITRD_MEDIA
+from efi_services.guids import GLOBAL_VARIABLE, LINUX_EFI_INITRD_MEDIA
 from efi_services.memory_map import RAM, MemoryMap, MemoryType, Range
+from efi_services.variables import BOOTSERVICE_ACCESS, Variable, VariableStore
 from shim.errors import UnreadableError
 from shim.handoff import state
 from shim.handoff.ram_image import FILE, RamImage
@@ -17,6 +18,9 @@ from shim.machine.ram import Ram
 
 LOW, HIGH = (0x1000, 0x10_0000), (0x20_0000, 0x30_0000)
 BOOT_PARAMS, GDT = 0x2000, 0x4000
+VARIABLES = VariableStore(
+    [Variable("Boot", GLOBAL_VARIABLE, BOOTSERVICE_ACCESS, b"1"), Variable("Both", GLOBAL_VARIABLE, 6, b"\2\3")]
+)
 GUID = UUID("8868e871-e4f1-11d3-bc22-0080c73c8881")
 
 
@@ -53,6 +57,7 @@ def collect(ram):
             configuration=SimpleNamespace(tables=tables or {GUID: 0x7000}),
             system_table=0x6000,
             memory_map=MemoryMap(ranges),
+            variables=VARIABLES,
         )
         return state.collect(machine, firmware, Stop("kernel-entry", "", 0x10_0200, 0x9000))
 
@@ -78,6 +83,9 @@ def test_what_a_kernel_finds(ram, collect):
     assert found["gdt"] == bytes(range(16)).hex()
     assert found["idt"] == {"base": 0x5000, "limit": 4095}
     assert found["system_table"] == 0x6000
+    assert found["variables"] == [
+        {"name": "Both", "vendor": str(GLOBAL_VARIABLE), "attributes": 6, "data": "0203"},
+    ]
     assert found["configuration_tables"] == {str(GUID): 0x7000}
     assert found["memory_map"] == [
         {"start": 0x1000, "pages": 1, "type": 4, "attribute": 15},

@@ -1,0 +1,1 @@
+"""Going on from a hand-off in QEMU."""

@@ -1,0 +1,1 @@
+"""What runs in the guest before the kernel, and beside it."""

@@ -1,0 +1,44 @@
+"""``efi-shim boot``: a run gone on with in QEMU, from the state at its kernel entry."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shim.errors import DiffersError, ExitCode
+
+
+def boot(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made with --dump-ram.")],
+    force: Annotated[bool, typer.Option("--force", help="Also where the hand-off breaks a rule.")] = False,
+    max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors, and what the guest says.")] = False,
+) -> None:
+    """Go on with a run in QEMU, from the kernel's first instruction; what the guest writes goes to stdout."""
+    from shim.boot.given import given
+    from shim.boot.qemu import boot as go_on
+    from shim.report.handoff import load
+    from shim.report.live import Live
+    from shim.report.serial import Serial
+    from shim.trace.folder import open_run
+
+    # To be ended from outside is an end like Ctrl-C: the guest ends, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = open_run(run)
+    failed = load(folder).failed
+    if failed and not force:
+        rules = "; ".join(f"{each.rule}: {each.sentence}" for each in failed)
+        raise DiffersError(f"{run}: the hand-off breaks {rules} (--force boots it all the same)")
+    live = Live(quiet=quiet)
+    serial = Serial(sys.stdout)
+    try:
+        ended = go_on(given(folder), folder.report.memory.digest, max_seconds, serial.write)
+        why = f"it ran for {max_seconds:g} seconds"
+    except KeyboardInterrupt:
+        ended, why = False, "interrupted"
+    finally:
+        serial.close()
+    live.say("The guest has ended." if ended else f"The guest was ended: {why}.")
+    raise typer.Exit(ExitCode.OK if ended else ExitCode.BUDGET)
