@@ -20,7 +20,12 @@ X86 = {
     **dict.fromkeys(("cr0", "cr3", "cr4", "efer"), 0),
     **{name: 0x100 + n for n, name in enumerate(entry._X86_GENERAL)},
     **dict.fromkeys(("ds", "es", "fs", "gs", "ss"), 0x30),
-    "cs": 0x38, "rflags": 2, "gdt_base": 0x9000, "gdt_limit": 63, "idt_base": 0xA000, "idt_limit": 4095,
+    "cs": 0x38,
+    "rflags": 2,
+    "gdt_base": 0x9000,
+    "gdt_limit": 63,
+    "idt_base": 0xA000,
+    "idt_limit": 4095,
 }
 
 
