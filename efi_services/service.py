@@ -29,7 +29,7 @@ from efi_services.types import (
     Text16,
     Variadic,
     codec_of,
-    read_path,
+    read_guest_path,
     read_text,
     resolve,
 )
@@ -100,7 +100,7 @@ class Parameter:
             case "text":
                 return read_text(memory, raw)
             case _:
-                return read_path(memory, raw)
+                return read_guest_path(memory, raw)
 
     def show(self, value: Any) -> Json:
         """The decoded argument for the record."""

@@ -177,7 +177,13 @@ class Text16:
 
 
 class Path:
-    """Marks a pointer to a device path; the service sees its bytes, end node included."""
+    """Marks a pointer to a device path; the service sees its bytes, end node included, as a `GuestPath`."""
+
+
+class GuestPath(bytes):
+    """A device path in guest memory: its bytes, and where they lie."""
+
+    address: int = 0
 
 
 class Variadic:
@@ -186,7 +192,7 @@ class Variadic:
 
 In = Annotated[T, Pointee()]
 CStr16 = Annotated[str, Text16()]
-DevicePathBytes = Annotated[bytes, Path()]
+DevicePathBytes = Annotated[GuestPath, Path()]
 Pairs = Annotated["list[tuple[int, int]]", Variadic()]
 
 
@@ -278,6 +284,13 @@ def read_text(memory: Memory, address: int) -> str:
                 return (bytes(data) + piece[:i]).decode("utf-16-le", "replace")
         data += piece
     raise EfiError(Status.INVALID_PARAMETER)
+
+
+def read_guest_path(memory: Memory, address: int) -> GuestPath:
+    """The same as `read_path`, with the address kept."""
+    path = GuestPath(read_path(memory, address))
+    path.address = address
+    return path
 
 
 def read_path(memory: Memory, address: int) -> bytes:

@@ -43,17 +43,21 @@ def load_image(
         # A pointer to nowhere is the caller's fault, not that of whoever is asked about the file.
         source.read(1)
         found = image_source.in_memory(fw, device_path, source.address, source_size)
-    loaded, verdict = yield from load_from(fw, found, parent, fw.images.name_for(found.path), b"", boot_policy)
+    name, path_at = fw.images.name_for(found.path), device_path.address if device_path is not None else 0
+    loaded, verdict = yield from load_from(fw, found, parent, name, b"", boot_policy, path_at)
     image.set(loaded.handle if loaded is not None else 0)
     return verdict
 
 
 def load_from(
-    fw: Firmware, source: Source, parent: int, name: str, options: bytes, boot_policy: int = 0
+    fw: Firmware, source: Source, parent: int, name: str, options: bytes, boot_policy: int = 0, path_at: int = 0
 ) -> Calls[tuple[Image | None, int]]:
-    """Ask whether a file may be loaded, and load it; gives the image, if there is one, and the verdict."""
+    """Ask whether a file may be loaded, and load it; gives the image, if there is one, and the verdict.
+
+    *path_at* is where the caller has the file's device path, if it has one.
+    """
     try:
-        verdict = yield from authenticate(fw, source.path, source.address, source.size, boot_policy)
+        verdict = yield from authenticate(fw, source.path, source.address, source.size, boot_policy, path_at)
         if status.is_error(verdict) and verdict != Status.SECURITY_VIOLATION:
             return None, verdict
         data = fw.memory.read(source.address, source.size)
@@ -64,17 +68,19 @@ def load_from(
     return loaded, verdict
 
 
-def authenticate(fw: Firmware, path: bytes, source: int, size: int, boot_policy: int) -> Calls[int]:
+def authenticate(fw: Firmware, path: bytes, source: int, size: int, boot_policy: int, path_at: int = 0) -> Calls[int]:
     """Ask the function in the slot of EFI_SECURITY2_ARCH_PROTOCOL about a file in guest memory; gives its status.
 
-    The guest may have put its own function there, as systemd's stub does.
+    The guest may have put its own function there, as systemd's stub does, which knows its file by where LoadImage was
+    told that path and contents are: so it gets the caller's own path, as with EDK2.
     """
-    at = fw.store(path, MemoryType.BootServicesData, "device path of a file")
+    at = path_at or fw.store(path, MemoryType.BootServicesData, "device path of a file")
     try:
         function = fw.abi.unpack(fw.memory.read(fw.security2, fw.abi.pointer_bytes))
         returned = yield GuestCall(function, (fw.security2, at, source, size, boot_policy))
     finally:
-        fw.discard(at)
+        if not path_at:
+            fw.discard(at)
     return status.decode(returned, fw.abi.pointer_bytes)
 
 

@@ -72,10 +72,21 @@ def test_what_is_decided_on_is_what_is_loaded_afterwards(guest, security):
     assert guest.firmware.images.get(handle).file is other
 
 
-def test_the_copy_of_the_path_goes_again(guest, security):
+def test_path_and_file_are_where_the_caller_has_them(guest, security):
+    """By that systemd's stub knows the kernel that it vouches for."""
+    seen = []
+    replace(guest, security, lambda _this, path, source, *_: seen.append((path, source)) or Status.ACCESS_DENIED)
+    path, source = guest.put(PATH), guest.put(guest.image(name="mine").file)
+    guest.call("LoadImage", 0, guest.payload, path, source, 6, guest.room())
+    assert seen == [(path, source)]
+
+
+def test_a_path_of_the_firmwares_own_goes_again(guest, security):
+    """Where the caller says none."""
     seen = []
     replace(guest, security, lambda _this, path, *_: seen.append(path) or Status.ACCESS_DENIED)
-    load(guest)
+    file = guest.image(name="mine").file
+    guest.call("LoadImage", 0, guest.payload, 0, guest.put(file), len(file), guest.room())
     assert guest.call("FreePool", seen[0]) == Status.INVALID_PARAMETER
 
 

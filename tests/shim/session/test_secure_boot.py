@@ -22,6 +22,7 @@ from payloads.certificates import signed_data
 from payloads.pe import authenticode, read_image
 from shim.config.secure_boot import known_certificate, read_signatures
 from shim.tpm.authenticode import PeDigests
+from ukis import as_kernel, extend
 
 DEBIAN, OLD, NEW = "debian.org/debian-2016", "microsoft.com/ms-uefi-2011", "microsoft.com/ms-uefi-2023"
 #: What is signed, by whom; and who has signed none of it.
@@ -185,3 +186,34 @@ def test_a_kernel_of_debians_starts_with_secure_boot_on(kernel, command):
     authorities = [each for each in report["measurements"] if each["type"] == "EV_EFI_VARIABLE_AUTHORITY"]
     assert [(each["pcr"], each["description"]) for each in authorities] == [(7, "db")]
     assert report["secure_boot"]["images"][0]["reason"] == "db has CN=Debian Secure Boot CA, which vouches for it"
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("suite", "hooks"), [("bookworm", 2), ("trixie", 2), ("sid", 0)], ids=["bookworm", "trixie", "sid"]
+)
+def test_a_signed_unified_image_starts_the_kernel_in_it(start, folder, kernel, suite, hooks):
+    """The kernel inside has no signature: the stub, which is trusted, vouches for it.
+
+    It puts functions of its own into the slots that LoadImage asks through; Debian unstable's loads the kernel itself.
+    """
+    inner = as_kernel((resources.files("payloads") / "programs" / "built" / "handoff_like-x86_64.efi").read_bytes())
+    release = b'ID=debian\nVERSION_ID=13\nPRETTY_NAME="Debian"\n'
+    stub = kernel(f"debian:{suite}/systemd-stub-amd64").data
+    # Without the symbols behind the sections of Debian 12's, as objcopy has it: sbsign hashes gaps in its own way.
+    stub = stub[: max(each.raw_offset + each.raw_size for each in read_image(stub).sections)]
+    sections = [(".linux", inner), (".osrel", release), (".uname", b"6.1"), (".cmdline", b"quiet")]
+    (folder / "unsigned.efi").write_bytes(extend(stub, sections))
+    words = "sbsign --key mine.key --cert mine.pem --output uki.efi unsigned.efi"
+    subprocess.run(words.split(), cwd=folder, check=True, capture_output=True)
+    code, report = start("unsigned", MINE)
+    assert (code, report["outcome"]["kind"]) == (3, "refused")
+    code, report = start("uki", MINE)
+    assert (code, report["outcome"]["kind"]) == (0, "kernel-entry")
+    # The firmware was asked for the image as a whole, and for nothing else.
+    assert [each["reason"] for each in report["secure_boot"]["images"]] == ["db has CN=mine, which vouches for it"]
+    replaced = [each for each in report["findings"] if each["kind"] == "table-slot-replaced"]
+    assert [each["count"] for each in replaced] == [hooks] * bool(hooks)
+    if hooks:
+        assert replaced[0]["first"].startswith("FileAuthenticationState of the EFI_SECURITY_ARCH_PROTOCOL leads to ")
+        assert " in payload; noticed when " in replaced[0]["first"]
