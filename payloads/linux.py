@@ -50,7 +50,7 @@ _COMPRESSIONS = (
     (b"\x7fELF", "none"),
 )
 #: How Makefile.zboot names what it compresses with, and as what `_COMPRESSIONS` knows the result.
-_ZBOOT_COMPRESSIONS = {
+ZBOOT_COMPRESSIONS = {
     "gzip": "gzip",
     "lzma": "lzma",
     "lzo": "lzo",
@@ -186,7 +186,7 @@ def _zboot(data: bytes, image: PeImage) -> ZbootHeader:
     if not any(each.raw_offset <= offset < offset + size <= each.raw_offset + each.raw_size for each in image.sections):
         raise NotRunnable("the kernel's compressed payload is empty, or lies in no section")
     name = data[0x18:0x38].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
-    expected = _ZBOOT_COMPRESSIONS.get(name)
+    expected = ZBOOT_COMPRESSIONS.get(name)
     if expected is None:
         raise NotRunnable(f"the kernel's zboot header names no known compression ({name[:16]!r})")
     found = _compression(data[offset : offset + min(8, size)])

@@ -35,7 +35,6 @@ COVERED = {
             "x86_cpu",
         )
     },
-    "shim/handoff/kernel_image.py": ("tests/shim/handoff/verdicts/test_judge.py", "as above"),
     "shim/report/handoff.py": ("tests/shim/cli/test_handoff.py", "what the verb shows"),
     "shim/session/given.py": ("tests/shim/cli/test_handoff.py", "what a run was given, as its verdicts tell"),
     "shim/errors.py": ("tests/shim/cli/test_run.py", "names and exit codes only"),

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from payloads.model import Arm64ImageHeader, BzImageHeader, RiscvImageHeader
-from shim.handoff import vmlinux
-from shim.handoff.decompress import UndecodableError
+from payloads.errors import NotRunnable
+from payloads.identify import identify
+from payloads.linux import ZBOOT_COMPRESSIONS
+from payloads.model import Arm32ZImageHeader, Arm64ImageHeader, BzImageHeader, RiscvImageHeader, ZbootHeader
+from shim.handoff import vmlinux, zimage
+from shim.handoff.decompress import UndecodableError, unpack
 from shim.loader import LoadableImage
 
 if TYPE_CHECKING:
@@ -28,6 +31,12 @@ class Kernel:
     image: Payload | None = None
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """Where it lies, and its size: what comes before its first byte is nobody's."""
+        before = min(each.offset for each in self.elf.segments) if self.elf is not None else 0
+        return self.base + before, self.size - before
+
+    @property
     def known(self) -> bool:
         """Whether its file tells where it lies."""
         return not self.why
@@ -37,13 +46,27 @@ def find(kernel: Payload | None, entry: int) -> Kernel:
     """The kernel that begins at *entry*, if it is what the file holds."""
     if kernel is None:
         return Kernel(why="the file of the image that jumped to the kernel is not known")
+    try:
+        return _find(kernel, entry)
+    except (UndecodableError, NotRunnable) as why:
+        return Kernel(why=f"the kernel in the file can't be read: {why}")
+
+
+def _find(kernel: Payload, entry: int) -> Kernel:
     match kernel.linux:
         case BzImageHeader() as header:
-            try:
-                elf = vmlinux.read(kernel.data, header)
-            except UndecodableError as why:
-                return Kernel(why=f"the kernel in the file can't be read: {why}")
+            elf = vmlinux.read(kernel.data, header)
             return Kernel(entry - elf.entry, elf.size, header.kernel_alignment, elf=elf)
+        case Arm32ZImageHeader():
+            elf = zimage.read(kernel.data)
+            # arch/arm/Kconfig, ARM_PATCH_PHYS_VIRT: memory begins at a multiple of 2 MiB.
+            return Kernel(entry - elf.entry, elf.size, 2 << 20, elf=elf)
+        case ZbootHeader(payload_offset=at, payload_size=size, compression=name):
+            form = ZBOOT_COMPRESSIONS[name]
+            inner = identify(unpack(kernel.data[at : at + size], form, vmlinux.MOST_BYTES), kernel.name)
+            if isinstance(inner.linux, ZbootHeader):
+                raise UndecodableError("it holds another compressed image")
+            return _find(inner, entry)
         case Arm64ImageHeader() as header if header.declared_kernel_entry is not None:
             # An EFI stub moves the kernel to where its segments are aligned (EFI_KIMG_ALIGN).
             return Kernel(entry - header.declared_kernel_entry, header.image_size, 64 << 10, image=kernel)

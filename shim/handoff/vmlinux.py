@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from payloads.model import BzImageHeader
 
 #: A kernel's own room is what init_size says; Debian's largest have a quarter of this.
-_MOST_BYTES = 256 << 20
+MOST_BYTES = 256 << 20
 _MOST_SEGMENTS = 64
 _PT_LOAD = 1
 
@@ -86,7 +86,7 @@ def read(data: bytes, header: BzImageHeader) -> Vmlinux:
     """The kernel in a bzImage; raises UndecodableError with the reason where it can't be read."""
     start = (header.setup_sects + 1) * 512 + header.payload_offset
     packed = data[start : start + header.payload_length]
-    return parse(unpack(packed, header.compression, min(header.init_size, _MOST_BYTES)), header.pref_address)
+    return parse(unpack(packed, header.compression, min(header.init_size, MOST_BYTES)), header.pref_address)
 
 
 def parse(data: bytes, preferred: int) -> Vmlinux:
@@ -114,7 +114,7 @@ def _parse(data: bytes, preferred: int) -> Vmlinux:
         if kind != _PT_LOAD:
             continue
         place = physical - preferred
-        if not (place >= 0 and in_file <= in_memory and place + in_memory <= _MOST_BYTES):
+        if not (place >= 0 and in_file <= in_memory and place + in_memory <= MOST_BYTES):
             raise ValueError(f"a segment at {physical:#x} of {in_memory:#x} bytes")
         if offset + in_file > len(data):
             raise ValueError("a segment lies outside")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import struct
@@ -16,6 +17,7 @@ from efi_services.memory_map import MemoryDescriptor, MemoryType
 from efi_services.ports import Access
 from efi_services.tables import SystemTable, TableHeader
 from payloads.model import (
+    Arm32ZImageHeader,
     Arm64ImageHeader,
     BzImageHeader,
     Kind,
@@ -45,6 +47,8 @@ COMMAND_LINE = "console=ttyS0 quiet"
 INITRD_BYTES = bytes(range(250)) * 20
 ENTRY, SIGNATURE = 0x40, 0x5453_5953_2049_4249
 PREFERRED, VIRTUAL, SHIFT = 0x100_0000, 0xFFFF_FFFF_8000_0000, 0x60_0000
+#: What an Arm kernel leaves free below it.
+TEXT_OFFSET = 0x8000
 #: Places that are relocated, from the kernel's start: of 32 bits, backwards, of 64 bits.
 RELOCATED = (0x100, 0x204), (0x300,), (0x408, 0x500)
 
@@ -96,6 +100,18 @@ def image(machine):
     if machine is Machine.AARCH64:
         return payload(file, Kind.LINUX_ARM64_IMAGE, machine, Arm64ImageHeader(0, 0x5000, 10, (), 0x1040))
     return payload(file, Kind.LINUX_RISCV_IMAGE, machine, RiscvImageHeader(0, 0x5000, 0, (), "0.2", 0x1040))
+
+
+def zimage(data=None, text_offset=TEXT_OFFSET):
+    """A zImage whose compressed kernel is *data*, with the magic number of its form in the decompressor as well."""
+    data = contents() if data is None else data
+    code = b"\x1f\x8b\x08 is not where it begins".ljust(64, b"\0")
+    packed = gzip.compress(data, mtime=0)
+    end = 0x40 + 24 + len(code) + len(packed) - 4
+    header = struct.pack("<5I", 0x016F_2818, 0, end + 4, 0x0403_0201, 0x4545_4545)
+    table = struct.pack("<6I", 6, 0x5A53_4C4B, end, 0, text_offset, 0)
+    file = bytes(0x24) + header + struct.pack("<2I", 0x40, 0) + table + code + packed
+    return payload(file, Kind.LINUX_ARM32_ZIMAGE, Machine.ARM, Arm32ZImageHeader(0, end + 4, little_endian=True))
 
 
 def payload(file, kind, machine, header):
@@ -269,7 +285,9 @@ class HandOff:
         self.registers = {"a0": 0, "a1": self.tree_at, "satp": 0, "sstatus": 0x2000}
 
     def _arm(self):
-        self._entry = 0
+        self.kernel = zimage()
+        self._entry = TEXT_OFFSET
+        self.ram.write(self.at(KERNEL) + TEXT_OFFSET, bytes(contents()))
         self.registers = {"r0": 0, "r1": 0xFFFF_FFFF, "r2": self.tree_at, "cpsr": 0x1D3, "sctlr": 0xC5_1878}
 
     def _image(self, machine):

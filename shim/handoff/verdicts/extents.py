@@ -42,7 +42,7 @@ class Extent:
 def extents(handed: Handed) -> Iterator[Extent]:
     """Everything that the kernel is to find, as far as the state tells where it lies."""
     kernel = handed.kernel
-    yield Extent("kernel", *((kernel.base, kernel.size) if kernel.known else (handed.state["entry"], 1)))
+    yield Extent("kernel", *(kernel.extent if kernel.known else (handed.state["entry"], 1)))
     initrd = initrd_of(handed)
     if initrd is not None:
         yield initrd
