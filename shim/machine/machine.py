@@ -127,9 +127,9 @@ class Machine:
         self.ram.write(layout.descriptor_tables, arch.descriptor_tables)
         self.tables.flush = engine.flush_tlb
         self.ram.changed = self._memory_changed
+        self._set_up_monitor(seed)
         if user is not None:
             user.watch(engine, self.monitor, lambda each: self.performed(each))
-        self._set_up_monitor(seed)
         engine.hook_interrupts(self._on_exception)
 
     # The Cpu port.

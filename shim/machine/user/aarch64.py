@@ -66,6 +66,9 @@ class AArch64User:
 
         What else Unicorn allows EL0, such as reads of the counters, operating systems do too.
         """
+        # What is told of the CPU is told to EL1. Where Unicorn's hook answers for a register that EL0 may not read, the
+        # CPU never gets to the next instruction.
+        monitor.tell([])
         monitor.read, monitor.pc = engine.read_function, REGISTERS["pc"]
         engine.hook_native_instruction(UC_ARM64_INS_SYS, monitor.sys_callback, monitor.state)
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from shim.machine.aarch64 import AARCH64
+from shim.machine.aarch64 import AARCH64, AArch64
 from shim.machine.user.aarch64 import AARCH64_USER
 
 #: brk #0, which ends a run at any level.
@@ -99,6 +99,15 @@ def test_what_it_can_not_do_ends_the_run(user, code, why):
     if why is not None:
         assert stop.detail.startswith("privileged instruction ")
         assert why in stop.detail
+
+
+def test_what_is_told_of_the_cpu(make_guest):
+    told = AArch64(told={"id_aa64mmfr0_el1": 0x1234})
+    guest = make_guest(architecture=told, user_mode=AARCH64_USER)
+    # mrs x1, id_aa64mmfr0_el1
+    assert guest.run(program(0xD538_0701)).detail.startswith("breakpoint")
+    assert guest.x1 == 0x1234
+    assert [each.name for each in guest.performed] == ["mrs id_aa64mmfr0_el1"]
 
 
 def test_caches_are_maintained_in_loops(user):
