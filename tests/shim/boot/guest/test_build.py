@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from shim.boot import runtime
 from shim.boot.guest import build
 
 
@@ -23,6 +24,13 @@ def test_each_fits_into_its_page(architecture):
     assert sizes["reset"] <= 4096
     assert sizes["enter"] == 0x410
     assert sizes["runtime"] < 3072
+
+
+@pytest.mark.parametrize("architecture", build.ARCHITECTURES)
+def test_what_the_host_fills_in_lies_at_the_end(architecture):
+    """Nothing that the linker script doesn't name has come behind it."""
+    built = (build.BUILT / f"runtime-{architecture}.bin").read_bytes()
+    assert built[-runtime._PARAMETERS.size :] == bytes(runtime._PARAMETERS.size)
 
 
 def test_a_difference_is_told(monkeypatch, tmp_path, capsys, need):
