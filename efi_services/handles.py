@@ -92,6 +92,10 @@ class HandleDatabase:
         installed.interface = new
         return self._announce(handle, guid)
 
+    def check(self, handle: int, guid: Guid, interface: int) -> None:
+        """Raise INVALID_PARAMETER for no handle, NOT_FOUND where the protocol with this interface isn't on it."""
+        self._exactly(handle, guid, interface)
+
     def uninstall(self, handle: int, guid: Guid, interface: int) -> None:
         """Take a protocol off; the handle goes with its last one. Raises NOT_FOUND, or ACCESS_DENIED while in use."""
         self.check_uninstall(handle, guid, interface)
@@ -153,7 +157,7 @@ class HandleDatabase:
                 if each.attributes & BY_DRIVER and attributes & BY_DRIVER and each.agent == agent:
                     same = each.attributes == attributes and each.controller == controller
                     raise EfiError(Status.ALREADY_STARTED if same else Status.ACCESS_DENIED)
-                # A driver would have to be disconnected first; without ConnectController it can't be.
+                # A driver may make way when it is asked to; that is not for the database to do.
                 if each.attributes & (BY_DRIVER | EXCLUSIVE):
                     raise EfiError(Status.ACCESS_DENIED)
         # Who doesn't say who he is can't close either.
@@ -179,6 +183,24 @@ class HandleDatabase:
         if handle not in self._handles or guid not in self._handles[handle]:
             raise EfiError(Status.NOT_FOUND)
         return self._handles[handle][guid].openings
+
+    def managers(self, controller: int) -> list[int]:
+        """The drivers that have a protocol of a controller open for managing it, in the order of their openings."""
+        found = (each.agent for each in self._openings_of(controller) if each.attributes & BY_DRIVER)
+        return list(dict.fromkeys(found))
+
+    def children(self, controller: int, agent: int | None = None) -> list[int]:
+        """The handles for which drivers, or only *agent*, opened a protocol of their parent."""
+        found = (
+            each.controller
+            for each in self._openings_of(controller)
+            if each.attributes & BY_CHILD_CONTROLLER and agent in (None, each.agent)
+        )
+        return list(dict.fromkeys(found))
+
+    def _openings_of(self, handle: int) -> Iterator[Opening]:
+        for installed in self._handles.get(handle, {}).values():
+            yield from installed.openings
 
     def register(self, guid: Guid, event: int, key: int) -> None:
         """Let *event* be signalled whenever the protocol is installed; *key* is the registration's value."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from efi_services import guids, handles
+from efi_services import drivers, guids, handles
 from efi_services.device_path import END
 from efi_services.memory_map import MemoryType
-from efi_services.service import service
-from efi_services.status import EfiError, Status, Unimplemented
+from efi_services.service import Calls, service
+from efi_services.status import EfiError, Status
 from efi_services.structs import Struct, struct
 from efi_services.types import (
     UINT32,
@@ -69,18 +70,44 @@ def install_protocol_interface(
 @service("ReinstallProtocolInterface", "7.3.4")
 def reinstall_protocol_interface(
     fw: Firmware, handle: Handle, protocol: In[Guid], old_interface: Pointer, new_interface: Pointer
-) -> Status:
-    """Exchange a protocol's interface and tell those who wait for it."""
+) -> Calls[Status]:
+    """Exchange a protocol's interface and tell those who wait for it; drivers that use it stop, and may start again."""
+    fw.handles.check(handle, protocol, old_interface)
+    yield from drivers.make_way(fw, handle, protocol)
     for event in fw.handles.reinstall(handle, protocol, old_interface, new_interface):
         fw.events.signal(event)
+    yield from _connect_again(fw, handle)
     return Status.SUCCESS
 
 
 @service("UninstallProtocolInterface", "7.3.3")
-def uninstall_protocol_interface(fw: Firmware, handle: Handle, protocol: In[Guid], interface: Pointer) -> Status:
-    """Take a protocol off a handle."""
-    fw.handles.uninstall(handle, protocol, interface)
+def uninstall_protocol_interface(
+    fw: Firmware, handle: Handle, protocol: In[Guid], interface: Pointer
+) -> Status | Calls[Status]:
+    """Take a protocol off a handle; drivers that use it have to stop first."""
+    try:
+        fw.handles.uninstall(handle, protocol, interface)
+    except EfiError as refusal:
+        if refusal.status is not Status.ACCESS_DENIED:
+            raise
+        return _uninstall_used(fw, handle, protocol, interface)
     return Status.SUCCESS
+
+
+def _uninstall_used(fw: Firmware, handle: int, protocol: Guid, interface: int) -> Calls[Status]:
+    try:
+        yield from drivers.make_way(fw, handle, protocol)
+        fw.handles.uninstall(handle, protocol, interface)
+    except EfiError:
+        yield from _connect_again(fw, handle)
+        raise
+    return Status.SUCCESS
+
+
+def _connect_again(fw: Firmware, handle: int) -> Calls[None]:
+    """After drivers were stopped, or have something new to look at."""
+    with suppress(EfiError):
+        yield from drivers.connect(fw, handle, (), 0, recursive=True)
 
 
 @service("HandleProtocol", "7.3.7")
@@ -166,18 +193,30 @@ def open_protocol(
     agent: Handle,
     controller: Handle,
     attributes: Flags32,
-) -> Status:
-    """Open a protocol on a handle for an agent."""
+) -> Status | Calls[Status]:
+    """Open a protocol on a handle for an agent; for one that wants it alone, a driver that has it is stopped."""
     if interface is None and attributes != handles.TEST_PROTOCOL:
         raise EfiError(Status.INVALID_PARAMETER)
     try:
         found = fw.handles.open(handle, protocol, agent, controller, attributes)
     except EfiError as refusal:
+        if refusal.status is Status.ACCESS_DENIED and attributes & handles.EXCLUSIVE and interface is not None:
+            return _open_alone(fw, handle, protocol, interface, agent, controller, attributes)
         if interface is not None and attributes != handles.TEST_PROTOCOL and refusal.status is Status.UNSUPPORTED:
             interface.set(0)
         raise
     if interface is not None and attributes != handles.TEST_PROTOCOL:
         interface.set(found)
+    return Status.SUCCESS
+
+
+def _open_alone(
+    fw: Firmware, handle: int, protocol: Guid, interface: Out[int], agent: int, controller: int, attributes: int
+) -> Calls[Status]:
+    if any(each.attributes & handles.EXCLUSIVE for each in fw.handles.openings(handle, protocol)):
+        raise EfiError(Status.ACCESS_DENIED)
+    yield from drivers.make_way(fw, handle, protocol)
+    interface.set(fw.handles.open(handle, protocol, agent, controller, attributes))
     return Status.SUCCESS
 
 
@@ -253,7 +292,7 @@ def install_multiple_protocol_interfaces(fw: Firmware, handle: InOut[Handle], pr
 
 
 @service("UninstallMultipleProtocolInterfaces", "7.3.18")
-def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protocols: Pairs) -> Status:
+def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protocols: Pairs) -> Calls[Status]:
     """Take several protocols off a handle, or none of them."""
     wanted = [(_guid(fw, at), interface) for at, interface in protocols]
     if handle not in fw.handles or len({guid for guid, _ in wanted}) < len(wanted):
@@ -261,8 +300,11 @@ def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protoco
     # Asked before anything is taken off: a handle that has lost its last protocol can't be brought back.
     for guid, interface in wanted:
         try:
+            fw.handles.check(handle, guid, interface)
+            yield from drivers.make_way(fw, handle, guid)
             fw.handles.check_uninstall(handle, guid, interface)
         except EfiError:
+            yield from _connect_again(fw, handle)
             raise EfiError(Status.INVALID_PARAMETER) from None
     for guid, interface in wanted:
         fw.handles.uninstall(handle, guid, interface)
@@ -271,23 +313,26 @@ def uninstall_multiple_protocol_interfaces(fw: Firmware, handle: Handle, protoco
 
 @service("ConnectController", "7.3.12")
 def connect_controller(
-    fw: Firmware, controller: Handle, driver_images: Pointer, remaining_path: Pointer, recursive: Boolean
-) -> Status:
-    """Without a driver there is nothing to connect; that somebody's driver binding is asked is not implemented."""
-    fw.handles.protocols(controller)
-    if fw.handles.with_protocol(guids.DRIVER_BINDING):
-        raise Unimplemented
-    raise EfiError(Status.NOT_FOUND)
+    fw: Firmware, controller: Handle, driver_images: Buffer | None, remaining_path: Pointer, recursive: Boolean
+) -> Calls[Status]:
+    """Ask drivers to manage a controller, those of the given images first."""
+    width = fw.abi.pointer_bytes
+    first: list[int] = []
+    while driver_images is not None:
+        each = fw.abi.unpack(fw.memory.read(driver_images.address + len(first) * width, width))
+        if not each:
+            break
+        if len(first) == drivers.MAX_DRIVERS:
+            raise EfiError(Status.INVALID_PARAMETER)
+        first.append(each)
+    yield from drivers.connect(fw, controller, first, remaining_path, recursive=bool(recursive))
+    return Status.SUCCESS
 
 
 @service("DisconnectController", "7.3.13")
-def disconnect_controller(fw: Firmware, controller: Handle, driver_image: Handle, child: Handle) -> Status:
-    """Succeeds where no driver manages the controller; that one would have to be stopped is not implemented."""
-    for guid in fw.handles.protocols(controller):
-        if any(each.attributes & handles.BY_DRIVER for each in fw.handles.openings(controller, guid)):
-            raise Unimplemented
-    if (driver_image and driver_image not in fw.handles) or (child and child not in fw.handles):
-        raise EfiError(Status.INVALID_PARAMETER)
+def disconnect_controller(fw: Firmware, controller: Handle, driver_image: Handle, child: Handle) -> Calls[Status]:
+    """Stop the drivers of a controller, or one of them; succeeds where there is nothing to stop."""
+    yield from drivers.disconnect(fw, controller, driver_image, child)
     return Status.SUCCESS
 
 

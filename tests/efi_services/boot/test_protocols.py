@@ -3,7 +3,7 @@ import struct
 import pytest
 
 from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
-from efi_services.guids import DEVICE_PATH, DRIVER_BINDING, LOADED_IMAGE, Guid
+from efi_services.guids import DEVICE_PATH, LOADED_IMAGE, Guid
 from efi_services.status import Status
 
 A, B, C, NOWHERE = (Guid(int=each) for each in (1, 2, 3, 4))
@@ -453,18 +453,8 @@ class TestControllers:
         assert guest.call("ConnectController", handle, 0, 0, 1) == Status.NOT_FOUND
         assert guest.call("ConnectController", 0xBAD, 0, 0, 1) == Status.INVALID_PARAMETER
         assert guest.call("DisconnectController", handle, 0, 0) == Status.SUCCESS
-        assert guest.call("DisconnectController", handle, guest.payload, handle) == Status.SUCCESS
-        for wrong in ((0xBAD, 0, 0), (handle, 0xBAD, 0), (handle, 0, 0xBAD)):
+        for wrong in ((0xBAD, 0, 0), (handle, 0xBAD, 0), (handle, 0, 0xBAD), (handle, guest.payload, 0)):
             assert guest.call("DisconnectController", *wrong) == Status.INVALID_PARAMETER
-
-    def test_a_driver_would_have_to_be_asked(self, guest):
-        handle = new(guest, A)
-        new(guest, DRIVER_BINDING)
-        assert guest.call("ConnectController", handle, 0, 0, 1) == Status.UNSUPPORTED
-        assert not guest.observer.ended[-1].implemented
-        guest.call("OpenProtocol", handle, guest.put(A), guest.room(), guest.payload, handle, DRIVER)
-        assert guest.call("DisconnectController", handle, 0, 0) == Status.UNSUPPORTED
-        assert not guest.observer.ended[-1].implemented
 
 
 def test_no_handle_leaks(guest):
