@@ -11,6 +11,7 @@
 #include "events.h"
 #include "handles.h"
 #include "finding.h"
+#include "drivers.h"
 #include "images.h"
 #include "paths.h"
 #include "variables.h"
@@ -26,6 +27,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     check_events();
     check_handles();
     check_finding();
+    check_drivers();
     check_images();
     check_paths();
     check_variables();
