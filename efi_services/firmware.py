@@ -240,7 +240,6 @@ class Firmware:
             self.image_policy.admit(data, path)
         except EfiError as refusal:
             raise RunEnds("refused", refusal.status, self.image_policy.decisions[-1].reason) from None
-        self._allocate_heap()
         image = self.images.load(data, path, 0, name, options, device)
         if direct:
             self.ready_to_boot()
@@ -250,14 +249,6 @@ class Firmware:
         """Measure what a boot manager does before it starts anything, and show the table of images."""
         firmware_events.ready_to_boot(self.measurer, self.variables)
         self.image_policy.ready_to_boot()
-
-    def _allocate_heap(self) -> None:
-        """What lies above the payload: nothing that a program which oversteps its end could do harm to."""
-        pages = -(-self.platform.heap_bytes // PAGE)
-        if pages:
-            kind = MemoryType.BootServicesData
-            base = self.memory_map.allocate(AllocateType.AnyPages, kind, pages, owner=Owner.FIRMWARE)
-            self.observer.region_born(base, base + pages * PAGE, "firmware", kind.name, "heap")
 
     def run_payload(self, image: Image) -> Calls[None]:
         """Start the payload on a stack of its own; the end of this generator is the end of the run."""

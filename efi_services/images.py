@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from efi_services import guids
 from efi_services.device_path import file_of, length_of_match, nodes
 from efi_services.guest_images import GuestImage, GuestImages
-from efi_services.memory_map import PAGE, AllocateType, MemoryType
+from efi_services.memory_map import PAGE, AllocateType, MemoryType, Owner
 from efi_services.ports import MemoryFault
 from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.status import EfiError, Status
@@ -96,13 +96,16 @@ class Images:
         pages = -(-file.size // PAGE)
         how = AllocateType.AnyPages if file.fixed_base is None else AllocateType.Address
         wanted, alignment = file.fixed_base or 0, max(file.alignment, PAGE)
+        heap = -(-firmware.platform.heap_bytes // PAGE) if file.fixed_base is None else 0
         try:
-            base = firmware.memory_map.allocate(how, code, pages, wanted, alignment=alignment)
+            base = firmware.memory_map.allocate(how, code, pages + heap, wanted, alignment=alignment)
         except EfiError:
             if file.fixed_base is None:
                 raise
             firmware.finding("image-refused", f"{name} can only lie at {wanted:#x}, where there is no room")
             raise EfiError(Status.LOAD_ERROR) from None
+        if heap:
+            self._give_heap(base + pages * PAGE, heap)
         try:
             contents = file.place(base)
         except ValueError as why:
@@ -121,6 +124,13 @@ class Images:
         except EfiError:
             firmware.free_pages(base, pages)
             raise
+
+    def _give_heap(self, start: int, pages: int) -> None:
+        """Put behind an image what a program that oversteps its end can do no harm to."""
+        firmware, kind = self._firmware, MemoryType.BootServicesData
+        firmware.memory_map.free(start, pages)
+        firmware.memory_map.allocate(AllocateType.Address, kind, pages, start, owner=Owner.FIRMWARE)
+        firmware.observer.region_born(start, start + pages * PAGE, "firmware", kind.name, "heap")
 
     def _install(
         self,

@@ -95,7 +95,7 @@ class Platform:
     """The machine, as far as firmware sees it.
 
     Times are seconds since 1970; *stack_bytes* is what the payload's stack gets (UEFI asks for 128 KiB at
-    least), *heap_bytes* what lies above the payload as firmware's own. *runtime_services* is the mask of
+    least), *heap_bytes* what lies above each image as firmware's own. *runtime_services* is the mask of
     EFI_RT_PROPERTIES_TABLE. With *direct_boot* the payload is no boot option's, but what QEMU's ``-kernel`` names.
     """
 

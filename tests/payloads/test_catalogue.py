@@ -54,11 +54,17 @@ def test_package_patterns(name, package, matches):
     assert bool(re.fullmatch(find(name).package, package)) is matches
 
 
-@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+@pytest.mark.parametrize(
+    ("suite", "architecture"),
+    [
+        *((suite, each) for suite in ("bookworm", "trixie", "sid") for each in ("amd64", "arm64")),
+        *((suite, each) for suite in ("trixie", "sid") for each in ("armhf", "riscv64")),
+        ("bookworm", "i386"),
+    ],
+)
 def test_stubs_are_promised(suite, architecture):
     stub = find(f"debian:{suite}/systemd-stub-{architecture}")
-    uefi = {"amd64": "x64", "arm64": "aa64"}[architecture]
+    uefi = {"amd64": "x64", "arm64": "aa64", "armhf": "arm", "i386": "ia32"}.get(architecture, architecture)
     assert (stub.package, stub.architecture, stub.kernel) == ("systemd-boot-efi", architecture, False)
     assert stub.paths == (f"usr/lib/systemd/boot/efi/linux{uefi}.efi.stub",)
 

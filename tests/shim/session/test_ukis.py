@@ -11,13 +11,17 @@ import pytest
 
 from judges import heard
 from payloads import Kind, catalogue, identify
-from shim.config.platform import load_platform
+from shim.config.platform import DEFAULT_PLATFORMS, load_platform
 from ukis import as_kernel, extend, pcr11
 
 AMD64 = [f"debian:{suite}/systemd-stub-amd64" for suite in ("bookworm", "trixie", "sid")]
 ARM64 = [each.replace("amd64", "arm64") for each in AMD64]
 RISCV64 = [each.replace("amd64", "riscv64") for each in AMD64[1:]]
-MACHINES = dict.fromkeys(AMD64, "x86_64") | dict.fromkeys(ARM64, "aarch64") | dict.fromkeys(RISCV64, "riscv64")
+#: Debian 12's for armhf has no room for sections; that of sid gives the kernel no room behind its image.
+ARM = "debian:trixie/systemd-stub-armhf"
+I386 = "debian:bookworm/systemd-stub-i386"
+MACHINES = {ARM: "arm", I386: "i386"}
+MACHINES |= dict.fromkeys(AMD64, "x86_64") | dict.fromkeys(ARM64, "aarch64") | dict.fromkeys(RISCV64, "riscv64")
 INNER = {
     "x86_64": "debian:bookworm/cloud-amd64",
     "aarch64": "debian:bookworm/cloud-arm64",
@@ -35,7 +39,7 @@ def platform(tmp_path):
     """The file of a platform with a TPM that has the banks SHA-256 and SHA-384."""
 
     def write(machine, extra=""):
-        text = load_platform({"x86_64": "q35", "aarch64": "virt-arm64", "riscv64": "virt-riscv64"}[machine]).toml
+        text = load_platform(DEFAULT_PLATFORMS[machine]).toml
         path = tmp_path / "platform.toml"
         path.write_text(f'{text}\n{extra}\n[tpm]\nbanks = ["sha256", "sha384"]\n')
         return path
@@ -102,6 +106,24 @@ def test_a_stub_measures_and_starts_what_is_inside(stub, run, tmp_path):
     assert leaving["image"] == "child-1"
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
     assert state["entered_from_image"] == "child-1"
+
+
+@pytest.mark.parametrize(
+    ("stub", "inner", "gone"),
+    [(ARM, "debian:trixie/armmp", True), (I386, "debian:bookworm/686", False)],
+)
+def test_stubs_of_32_bits_start_a_kernel(stub, inner, gone, run, kernel, tmp_path):
+    """As far as a kernel comes in so many blocks: on Arm it has left boot services, on x86 it unpacks itself before."""
+    sections = [(".osrel", OS_RELEASE), (".cmdline", b"quiet"), (".initrd", b"initrd" * 1000)]
+    code, report, registers = run(stub, [*sections, (".linux", kernel(inner).data)], "--max-blocks", "2000000")
+    assert (code, report["outcome"]["kind"]) == (5, "budget")
+    assert (report["payload"]["kind"], report["payload"]["machine"]) == (Kind.UKI, MACHINES[stub])
+    assert report["boot_services_exited"] is gone
+    assert report["calls"]["unimplemented"] == {}
+    expected = measured(stub, (tmp_path / "uki.efi").read_bytes())
+    assert registers["11"]["sha256"] == pcr11(expected, "sha256").hex()
+    made = [each["service"] for each in calls_of(tmp_path / "run") if each["image"] == "child-1"]
+    assert ("SetVirtualAddressMap" if gone else "AllocatePages") in made
 
 
 def test_load_options_take_the_place_of_the_command_line(run, tmp_path):
