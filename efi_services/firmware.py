@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Ports,
         TpmTransport,
     )
+    from efi_services.resume import Resumed
     from efi_services.service import Calls, ProtocolType
     from efi_services.types import Guid
 
@@ -70,7 +71,14 @@ MAX_SAID = 2048
 class Firmware:
     """One machine's firmware, from power-on to the end of the run."""
 
-    def __init__(self, abi: Abi, platform: Platform, ports: Ports, initrd: bytes | None = None) -> None:
+    def __init__(
+        self,
+        abi: Abi,
+        platform: Platform,
+        ports: Ports,
+        initrd: bytes | None = None,
+        resumed: Resumed | None = None,
+    ) -> None:
         self.abi = abi
         self.platform = platform
         self.cpu = ports.cpu
@@ -84,7 +92,9 @@ class Firmware:
         self.events = EventQueue(self.clock, self.new_handle, self.discard)
         self.handles = HandleDatabase(self.new_handle, self.discard)
         self.variables = VariableStore(
-            platform.variables, platform.secure_boot.mode, enforcing=platform.secure_boot.enforcing
+            platform.variables if resumed is None else resumed.variables,
+            platform.secure_boot.mode if resumed is None else resumed.mode,
+            enforcing=platform.secure_boot.enforcing,
         )
         self.console = Console()
         self.images = Images(self)
@@ -109,7 +119,10 @@ class Firmware:
         self._build_gates()
         self._build_tables()
         self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
-        firmware_events.power_on(self.measurer, self.variables)
+        if resumed is None:
+            firmware_events.power_on(self.measurer, self.variables)
+        else:
+            self.measurer.resume(resumed)
         self.image_policy = ImagePolicy(self, ports.authenticode)
         #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
         self.security2 = 0

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from efi_services.dispatch import Call
+    from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.measurer import Extension
 
 
@@ -254,6 +255,9 @@ class TpmTransport(Protocol):
 
     def launch(self, measured: bytes) -> None:
         """A dynamic launch: PCRs 17 to 22 begin anew, and *measured* goes into 17, from locality 4."""
+
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Let PCRs hold what they held when they were read last, of a TPM that was not reset since."""
 
     def release(self) -> None:
         """Let go of the locality that commands came from."""

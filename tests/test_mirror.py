@@ -55,6 +55,9 @@ COVERED = {
         for each in ("launcher", "loader")
     },
     "efi_services/protocols/slaunch.py": ("tests/shim/session/test_launched.py", "as above"),
+    "shim/kexec/tables.py": ("tests/shim/kexec/test_execute.py", "what goes on from one kernel to the next"),
+    "shim/session/left.py": ("tests/shim/kexec/test_execute.py", "as above"),
+    "shim/cli/kexec.py": ("tests/shim/kexec/test_execute.py", "as above"),
     "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
     "efi_services/file_info.py": (
         "tests/efi_services/protocols/test_file.py",

@@ -28,6 +28,9 @@ class Registers(Protocol):
     def extend(self, index: int, digests: dict[Algorithm, bytes]) -> None:
         """Extend a register; raises EfiError DEVICE_ERROR."""
 
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Let registers hold what they held when they were read last."""
+
     def read(self) -> dict[int, dict[Algorithm, bytes]]:
         """What all of them hold."""
 
@@ -42,6 +45,10 @@ class MeasurementRegisters:
     def extend(self, index: int, digests: dict[Algorithm, bytes]) -> None:
         """Extend MR *index*."""
         self._values[index] = self._algorithm.extend(self._values[index], digests[self._algorithm])
+
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Let registers hold these values."""
+        self._values |= {index: value[self._algorithm] for index, value in values.items()}
 
     def read(self) -> dict[int, dict[Algorithm, bytes]]:
         """What all of them hold."""

@@ -21,11 +21,12 @@ from efi_services.tcg.ledger import Areas, Ledger, MeasurementRegisters
 from efi_services.tcg.registers import PCRS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from efi_services.firmware import Firmware
     from efi_services.platform import Measuring
     from efi_services.ports import Authenticode, TpmTransport
+    from efi_services.resume import Resumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class TpmRegisters:
         except TpmError:
             raise EfiError(Status.DEVICE_ERROR) from None
 
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Let PCRs hold what they held when they were read last."""
+        self._client.transport.resume(values)
+
     def read(self) -> dict[int, dict[Algorithm, bytes]]:
         """What all PCRs hold; raises TpmError."""
         banks = {each: self._client.read(each, range(PCRS)) for each in self._active}
@@ -73,6 +78,8 @@ class Measurer:
         self.cc: Ledger | None = None
         #: All banks that the TPM could have.
         self.implemented: tuple[Algorithm, ...] = ()
+        #: Whether it is this firmware that has booted the machine: else it has nothing to measure itself.
+        self._boots = True
         self.platform = platform = firmware.platform
         if platform.tpm is not None and transport is not None:
             self.client = TpmClient(transport)
@@ -86,6 +93,17 @@ class Measurer:
     def ledgers(self) -> tuple[Ledger, ...]:
         """The sets of registers that there are."""
         return tuple(each for each in (self.tpm, self.cc) if each is not None)
+
+    def resume(self, resumed: Resumed) -> None:
+        """Go on from what an earlier kernel left; from now on only the guest measures."""
+        self._boots = False
+        for ledger in self.ledgers:
+            ledger.registers.resume(resumed.registers.get(ledger.kind, {}))
+            for event in resumed.events.get(ledger.kind, ()):
+                try:
+                    ledger.write(event)
+                except EfiError as error:
+                    self.refuse(f"{type_name(event.type)} of the log that was left: {error}")
 
     def measure(self, pcr: int, kind: int, hashed: bytes, data: bytes | None = None) -> None:
         """Measure *hashed* for the firmware wherever there is a register for *pcr*; *data* says what it is."""
@@ -102,6 +120,8 @@ class Measurer:
 
     def measure_into(self, ledger: Ledger, event: Event) -> None:
         """Measure for the firmware, which goes on where that fails."""
+        if not self._boots:
+            return
         try:
             self.log_extend(ledger, event)
         except EfiError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from efi_services.tcg.algorithms import Algorithm
     from efi_services.tcg.events import Event
@@ -59,6 +59,12 @@ class Pcrs:
             raise LocalityError(f"locality {locality} may not reset PCR {index}")
         for algorithm, values in self._values.items():
             values[index] = bytes(algorithm.size)
+
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Hold these values."""
+        for index, banks in values.items():
+            for algorithm, value in banks.items():
+                self._values[algorithm][index] = value
 
     def launch(self, measured: bytes) -> None:
         """A dynamic launch (_TPM_Hash_Start to _TPM_Hash_End): PCRs 17 to 22 anew, and *measured* into 17."""

@@ -18,7 +18,7 @@ from efi_services.tcg.registers import PCRS, LocalityError, Pcrs
 from efi_services.tcg.sequences import Sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from efi_services.ports import Clock, Entropy
 
@@ -91,6 +91,10 @@ class Tpm:
         """_TPM_Hash_Start, _TPM_Hash_Data and _TPM_Hash_End, as a dynamic launch makes them at locality 4."""
         self.pcrs.launch(measured)
         self._changes += len(self.pcrs.algorithms)
+
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """Let PCRs hold these values."""
+        self.pcrs.resume(values)
 
     def release(self) -> None:
         """Let go of the locality that commands came from."""

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from payloads.errors import MissingPart, NotRunnable, PayloadError, UnknownName, Unreadable
-from shim.cli import boot, doctor, engine, fetch, handoff, inspect, measure, query, replay, run, services, show
+from shim.cli import boot, doctor, engine, fetch, handoff, inspect, kexec, measure, query, replay, run, services, show
 from shim.errors import ExitCode, ShimError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("query")(query.query)
 app.command("measure")(measure.measure)
 app.command("handoff")(handoff.handoff)
 app.command("boot")(boot.boot)
+app.command("kexec")(kexec.kexec)
 app.command("replay")(replay.replay)
 app.command("services")(services.services)
 app.command("doctor")(doctor.doctor)

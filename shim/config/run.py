@@ -114,8 +114,8 @@ class Dlme(Model):
     table: HexInt
 
 
-class LaunchCondition(Model):
-    """A condition of a dynamic launch, as it was judged when the launch was asked for the last time."""
+class Condition(Model):
+    """A condition of a dynamic launch or of kexec, and what it came to when it was judged last."""
 
     rule: str
     outcome: Literal["ok", "failed", "not-applicable"]
@@ -133,7 +133,42 @@ class Launch(Model):
     form: Literal["protocol", "handler"]
     launched: bool
     dlme: Dlme | None
-    conditions: list[LaunchCondition]
+    conditions: list[Condition]
+
+
+class ChainLink(Model):
+    """An earlier kernel of a chain: what it was, and the digest of memory at its entry."""
+
+    payload: PayloadInfo
+    memory_digest: str
+
+
+class Segment(Model):
+    """What was loaded for kexec: *size* bytes, and *memory_size* with the zeroes behind them."""
+
+    name: str
+    size: int
+    memory_size: int
+
+
+class ImaBuffer(Model):
+    """The measurement list that was handed over: where, how large, and what it comes to in PCR 10."""
+
+    address: HexInt
+    size: int
+    entries: int
+    pcr_10: dict[str, str]
+
+
+class Kexec(Model):
+    """How this run follows another: the *segments*, their *sha256* as purgatory has it, and the list."""
+
+    segments: list[Segment]
+    sha256: str
+    ima: ImaBuffer
+    relaunch: bool
+    conditions: list[Condition]
+    left_behind: list[str]
 
 
 class Calls(Model):
@@ -238,6 +273,8 @@ class RunReport(Model):
     handoff: Handoff
     stages: list[StageReport] = Field(default_factory=list)
     launch: Launch | None = None
+    chain: list[ChainLink] = Field(default_factory=list)
+    kexec: Kexec | None = None
     calls: Calls
     accesses: Accesses
     privileged: Privileged | None = None

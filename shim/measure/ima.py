@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from efi_services.tcg.algorithms import Algorithm
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shim.measure.model import Measured, Measurements
 
 
@@ -18,12 +20,10 @@ def boot_aggregate(measured: Measured, measurements: Measurements) -> dict[Algor
     if measured.profile != "firmware" or measurements.kind != "tpm" or measurements.unknown & set(range(10)):
         return {}
     registers = measurements.registers()
-    return {
-        each: each.digest(
-            *(
-                registers.get(index, {}).get(each, bytes(each.size))
-                for index in range(8 if each is Algorithm.SHA1 else 10)
-            )
-        )
-        for each in measurements.algorithms
-    }
+    return {each: aggregate(registers, each) for each in measurements.algorithms}
+
+
+def aggregate(registers: Mapping[int, Mapping[Algorithm, bytes]], bank: Algorithm) -> bytes:
+    """The digest over the PCRs that it is about; one that is not among *registers* holds zeroes."""
+    pcrs = range(8 if bank is Algorithm.SHA1 else 10)
+    return bank.digest(*(registers.get(index, {}).get(bank, bytes(bank.size)) for index in pcrs))

@@ -70,6 +70,8 @@ def request_of(run: RunFolder, given: Given) -> Request:
     was = run.report
     if was.accesses.level != "exact":
         raise UsageError(f"{run.path}: made with --trace calls; there is no digest of its accesses to compare with")
+    if was.kexec is not None:
+        raise UsageError(f"{run.path}: it follows another run by kexec, and is not done again alone")
     if tuple(each.name for each in given.stages) != tuple(was.inputs.stages):
         wanted = " ".join(f"--stage {each}" for each in was.inputs.stages)
         raise UsageError(f"{run.path}: it was made {f'with {wanted}: give the same' if wanted else 'without stages'}")

@@ -104,6 +104,10 @@ def summary_table(report: RunReport) -> Table:
     table.add_row("outcome", Text.assemble((plain(ends), colour), detail))
     if report.handoff.entry is not None:
         add("kernel entry", f"{report.handoff.entry:#x}, entered from {report.handoff.entered_from:#x}")
+    if report.kexec is not None:
+        add("follows", " → ".join(each.payload.version or each.payload.name for each in report.chain))
+        ima = report.kexec.ima
+        add("measurement list", f"{ima.entries} entries, {ima.size} bytes at {ima.address:#x}")
     for stage in report.stages:
         did = [f"{sum(each.size for each in stage.written):,} bytes written"] if stage.written else []
         did += [f"{name} set" for name in stage.registers]

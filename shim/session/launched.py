@@ -114,7 +114,7 @@ def reported(firmware: Firmware) -> report.Launch | None:
         if found is None
         else report.Dlme(base=found.base, start=found.start, end=found.end, entry=found.entry, table=found.table),
         conditions=[
-            report.LaunchCondition(rule=each.rule, outcome=each.outcome.value, sentence=each.sentence)
+            report.Condition(rule=each.rule, outcome=each.outcome.value, sentence=each.sentence)
             for each in verdicts(launcher.conditions)
         ],
     )

@@ -31,7 +31,7 @@ from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.machine.user import USER_MODES
 from shim.measure import pieces
-from shim.session import given, launched, measurements
+from shim.session import given, launched, left, measurements
 from shim.session.from_disk import DiskBoot, build_with
 from shim.session.in_between import run_stages
 from shim.tpm.authenticode import PeDigests
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from shim.config.platform import Platform
     from shim.machine.sbi import Call
     from shim.machine.user.mode import Performed
+    from shim.session.link import Link
     from shim.stages.load import Stage
     from shim.trace.accesses import Recorder
     from shim.trace.last_writers import LastWriters
@@ -93,6 +94,8 @@ class Request:
     unprivileged: bool = False
     #: What runs between ExitBootServices and the kernel.
     stages: tuple[Stage, ...] = ()
+    #: The run follows another one, by kexec.
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,11 @@ class Session:
         for start, end, memory_type, name in layout.own_regions:
             self._watcher.region_born(start, end, "firmware", memory_type, name)
         try:
-            self._firmware = Firmware(abi, platform, ports, request.initrd)
+            link = request.link
+            self._firmware = Firmware(abi, platform, ports, request.initrd, link.resumed if link is not None else None)
+            for name, address, data in link.handed_over if link is not None else ():
+                machine.ram.write(address, data)
+                self._watcher.provided(name, address, data)
             for stage in request.stages:
                 stage.prepare(self._firmware)
             try:
@@ -230,6 +237,7 @@ class Session:
         handoff = report.Handoff()
         if stop is not None and entry is not None:
             state.save(self._folder, entry, self._machine.ram)
+            left.save(self._folder, self._firmware)
             self._judge(entry)
             pieces.save(self._folder / pieces.HANDED, handed.collect(entry, self._machine.ram))
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)
@@ -430,6 +438,8 @@ class Session:
             handoff=handoff,
             stages=stages,
             launch=launched.reported(self._firmware),
+            chain=list(request.link.chain) if request.link is not None else [],
+            kexec=request.link.kexec if request.link is not None else None,
             calls=report.Calls(
                 count=self._firmware.dispatcher.call_count,
                 by_name=dict(sorted(watcher.by_name.items())),

@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from efi_services.tcg.algorithms import digests
+from efi_services.tcg.events import Event
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -106,8 +109,15 @@ class State:
         self._changes.registers[name] = first, self.register(name)
 
     def measure(self, pcr: int, event_type: int, hashed: bytes, data: bytes) -> None:
-        """Extend the digests of *hashed* where the platform has a register for *pcr*; *data* goes into the log."""
-        self._firmware.measurer.measure(pcr, event_type, hashed, data)
+        """Extend the digests of *hashed* where the platform has a register for *pcr*; *data* goes into the log.
+
+        Raises `efi_services.status.EfiError` where the TPM fails, or the log has no room.
+        """
+        measurer = self._firmware.measurer
+        for ledger in measurer.ledgers:
+            index = ledger.index_of(pcr)
+            if index is not None and ledger.can_extend(index):
+                measurer.log_extend(ledger, Event(index, event_type, digests(ledger.algorithms, hashed), data))
 
     def note(self, sentence: str) -> None:
         """Have a sentence written down in ``run.json``."""

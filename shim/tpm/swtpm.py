@@ -7,9 +7,16 @@ launches, need its control channel too: ``--ctrl type=tcp,port=2322``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from efi_services.tcg.commands import HEADER, MAX_BYTES
 from shim.tpm.connection import Connection
 from shim.tpm.control import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from efi_services.tcg.algorithms import Algorithm
 
 #: Seconds for a command; the longest that boot programs send takes a few milliseconds.
 PATIENCE = 10.0
@@ -41,6 +48,9 @@ class Swtpm:
     def launch(self, measured: bytes) -> None:
         """A dynamic launch of *measured*; raises as `transmit` does."""
         self._controlled().launch(measured)
+
+    def resume(self, values: Mapping[int, Mapping[Algorithm, bytes]]) -> None:
+        """It has kept them itself."""
 
     def release(self) -> None:
         """Each command takes its locality for itself and gives it back."""

@@ -21,7 +21,7 @@ JUDGES = {
     "systemd-measure": "the same",
     "systemd-pcrlock": "tcg2, systemd, cel-json, pcrlock",
     "tss2_verifyquote": "cel-json, as the log behind a quote",
-    "evmctl": "boot_aggregate",
+    "evmctl": "boot_aggregate, a measurement list",
     "pycddl": "corim",
     "virt-firmware": "Authenticode digests",
 }
