@@ -127,9 +127,9 @@ class Machine:
         self.ram.write(layout.descriptor_tables, arch.descriptor_tables)
         self.tables.flush = engine.flush_tlb
         self.ram.changed = self._memory_changed
-        self._set_up_monitor(seed)
         if user is not None:
             user.watch(engine, self.monitor, lambda each: self.performed(each))
+        self._set_up_monitor(seed)
         engine.hook_interrupts(self._on_exception)
 
     # The Cpu port.
@@ -161,7 +161,7 @@ class Machine:
         self.architecture.prepare(self._engine, self.tables.root, self._layout.descriptor_tables, stack)
         if self._user is not None:
             self.monitor.limit = self.monitor.blocks + 1
-            self._user.enter(self._engine, gates[-1][0])
+            self._user.enter(self._engine, self.monitor, gates[-1][0])
             self.monitor.blocks = 0
         for start, end in gates:
             self._engine.hook_code(start, end, self._at_gate)

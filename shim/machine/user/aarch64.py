@@ -66,9 +66,6 @@ class AArch64User:
 
         What else Unicorn allows EL0, such as reads of the counters, operating systems do too.
         """
-        # What is told of the CPU is told to EL1. Where Unicorn's hook answers for a register that EL0 may not read, the
-        # CPU never gets to the next instruction.
-        monitor.tell([])
         monitor.read, monitor.pc = engine.read_function, REGISTERS["pc"]
         engine.hook_native_instruction(UC_ARM64_INS_SYS, monitor.sys_callback, monitor.state)
 
@@ -79,8 +76,11 @@ class AArch64User:
             kind = _text(word, pc).split(",")[0]
             yield Performed(pc, _text(word, pc), kind, _maintenance(word), count=count)
 
-    def enter(self, engine: Engine, at: int) -> None:  # noqa: ARG002
+    def enter(self, engine: Engine, monitor: Monitor, at: int) -> None:  # noqa: ARG002
         """EL0, with the same stack."""
+        # What is told of the CPU is told to EL1. Where Unicorn's hook answers for a register that EL0 may not read, the
+        # CPU never gets to the next instruction.
+        monitor.tell([])
         stack, state = engine.read((REGISTERS["sp"], REGISTERS["pstate"]))
         engine.write(REGISTERS["pstate"], state & ~_LEVEL)
         # Unicorn sees that the level has changed when a system register is written.

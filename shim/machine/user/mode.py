@@ -51,7 +51,7 @@ class UserMode(Protocol):
     def counted(self, monitor: Monitor, ram: Ram) -> Iterator[Performed]:
         """What has been done without a trap since the last time."""
 
-    def enter(self, engine: Engine, at: int) -> None:
+    def enter(self, engine: Engine, monitor: Monitor, at: int) -> None:
         """Bring the prepared CPU to user mode; at address *at*, code can be executed that is of no use to anybody."""
 
     def raised(self, engine: Engine) -> AbstractContextManager[None]:

@@ -58,7 +58,7 @@ class RiscV64User:
         """Nothing comes so often."""
         return iter(())
 
-    def enter(self, engine: Engine, at: int) -> None:  # noqa: ARG002
+    def enter(self, engine: Engine, monitor: Monitor, at: int) -> None:  # noqa: ARG002
         """Unicorn has a register for it."""
         engine.write(REGISTERS["priv"], _USER_MODE)
 

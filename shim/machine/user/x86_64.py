@@ -85,7 +85,7 @@ class X8664User:
         """Nothing comes so often."""
         return iter(())
 
-    def enter(self, engine: Engine, at: int) -> None:
+    def enter(self, engine: Engine, monitor: Monitor, at: int) -> None:  # noqa: ARG002
         """By SYSRET: Unicorn takes the privilege level from no register that could be set."""
         saved = {each: engine.read_msr(each) for each in (_STAR, EFER)}
         engine.write_msr(_STAR, (DATA_SELECTOR - 8 | 3) << 48)
