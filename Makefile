@@ -64,7 +64,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
 
-# Runs kernels with and without privileges, and writes docs/unprivileged.csv; takes four minutes.
+# Runs kernels with and without privileges, and writes docs/unprivileged.csv; takes two minutes.
 unprivileged: engine
 	$(BIN)/python tests/survey/unprivileged.py
 
