@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity conformance clean
+.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity secure-boot conformance clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -57,6 +57,11 @@ fidelity: $(DEV_STAMP) engine
 # ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64 and qemu-efi-arm. Four boots take two minutes or so.
 conformance: $(DEV_STAMP) engine
 	PYTHONPATH=tests/fidelity $(BIN)/python tests/conformance/conformance.py
+
+# Loads signed, unsigned and revoked images with Secure Boot on, here and on OVMF, and writes docs/secure-boot-ovmf.md; needs
+# qemu-system-x86, ovmf, swtpm and sbsigntool.
+secure-boot: $(DEV_STAMP) engine
+	$(BIN)/python tests/fidelity/secure_boot.py
 
 # Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)

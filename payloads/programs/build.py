@@ -123,6 +123,7 @@ PROGRAMS = (
     Program("cpu_general", "cpu_fault.c", ("x86_64",), ("FAULT_GENERAL",)),
     Program("handoff_like"),
     Program("own_exit", machines=WIDE),
+    Program("load_all", machines=("x86_64",)),
     Program("lasting", machines=WIDE),
     Program("slaunch", machines=("x86_64",)),
     Program("early_code", machines=X86),

@@ -115,7 +115,7 @@ def boot_by_entry(board: Board, kernel: Path, initrd: Path, cmdline: str, folder
 
 
 def _boot(board: Board, arguments: list[str], folder: Path) -> dict[str, bytes]:
-    with _swtpm(folder) as socket:
+    with swtpm(folder) as socket:
         common = [
             board.qemu, *board.machine, "-m", "1G", "-display", "none", "-nodefaults", "-nic", "none", "-no-reboot",
             "-serial", "stdio", "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
@@ -157,7 +157,7 @@ def collected(console: bytes) -> dict[str, bytes]:
 
 
 @contextmanager
-def _swtpm(folder: Path) -> Iterator[Path]:
+def swtpm(folder: Path) -> Iterator[Path]:
     """A new TPM of its own, at a socket."""
     state, socket = folder / "tpm", folder / "tpm.sock"
     state.mkdir()
@@ -177,15 +177,15 @@ def _swtpm(folder: Path) -> Iterator[Path]:
         process.wait()
 
 
-def console_of(arguments: list[str], limit_s: float = LIMIT_S) -> bytes:
-    """What a QEMU writes to its standard output until it ends, or is ended after so many seconds."""
+def console_of(arguments: list[str], limit_s: float = LIMIT_S, ends: bytes = FAULT) -> bytes:
+    """What a QEMU writes to its standard output until it ends, has said *ends*, or is ended after so many seconds."""
     until, said = time.monotonic() + limit_s, bytearray()
     process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while (left := until - time.monotonic()) > 0 and len(said) < MOST_CONSOLE and FAULT not in said:
+            while (left := until - time.monotonic()) > 0 and len(said) < MOST_CONSOLE and ends not in said:
                 if selector.select(left):
                     data = os.read(process.stdout.fileno(), 1 << 16)
                     if not data:

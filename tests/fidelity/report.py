@@ -38,7 +38,7 @@ def page(board: str, comparisons: Iterable[Comparison]) -> str:
         parts.append(_summary(each))
         for section in each.sections:
             parts.append(f"### {section.title}\n")
-            parts.append(_table(("what", "", "why, or the value"), _cells(section.rows)))
+            parts.append(table(("what", "", "why, or the value"), _cells(section.rows)))
     return "\n".join(parts)
 
 
@@ -47,14 +47,15 @@ def _summary(comparison: Comparison) -> str:
     for each in comparison.sections:
         equal = sum(row.verdict.value == "equal" for row in each.rows)
         rows.append((each.title, str(equal), str(len(each.rows) - equal)))
-    return _table(("", "equal", "differ"), rows)
+    return table(("", "equal", "differ"), rows)
 
 
 def _cells(rows: Iterable[Row]) -> list[tuple[str, ...]]:
     return [(each.what, each.verdict.value, each.why) for each in rows]
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table of text."""
     lines = [heads, ("---",) * len(heads), *(tuple(_escaped(cell) for cell in each) for each in rows)]
     return "".join(f"| {' | '.join(each)} |\n" for each in lines)
 
