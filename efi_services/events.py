@@ -65,6 +65,8 @@ class Event:
     queued: bool = False
     due: int | None = None
     period: int = 0
+    #: What its function is called with, where that is not the event and the context.
+    arguments: tuple[int, ...] | None = None
     #: For an event of the firmware's own: when it is signalled, and stays so; None where that is never.
     moment: Callable[[], int | None] | None = None
 
@@ -100,6 +102,12 @@ class EventQueue:
         """An event of the firmware's own, which is signalled from a moment on that *moment* tells."""
         handle = self.create(0, 0, 0, 0, None)
         self._events[handle].moment = moment
+        return handle
+
+    def create_call(self, tpl: int, function: int, arguments: tuple[int, ...]) -> int:
+        """An event of the firmware's own that calls a guest function with other arguments than events have."""
+        handle = self.create(NOTIFY_SIGNAL, tpl, function, 0, None)
+        self._events[handle].arguments = arguments
         return handle
 
     def get(self, handle: int) -> Event:
@@ -201,7 +209,7 @@ class EventQueue:
             if event.type & NOTIFY_SIGNAL:
                 event.signalled = False
             before, self.tpl = self.tpl, event.tpl
-            yield GuestCall(event.function, (event.handle, event.context))
+            yield GuestCall(event.function, event.arguments or (event.handle, event.context))
             self.tpl = before
 
     def _arm(self, event: Event, due: int) -> None:

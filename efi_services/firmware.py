@@ -13,7 +13,7 @@ from efi_services.console import Console
 from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
 from efi_services.disks import Disks
 from efi_services.dispatch import Dispatcher, Gate, RunEnds
-from efi_services.events import EventQueue
+from efi_services.events import POLL_INTERVAL, EventQueue
 from efi_services.handles import HANDLE_BYTES, HandleDatabase
 from efi_services.images import Images
 from efi_services.keyboard import Keyboard
@@ -25,6 +25,7 @@ from efi_services.protocols.device_path_from_text import DevicePathFromText
 from efi_services.protocols.device_path_to_text import DevicePathToText
 from efi_services.protocols.device_path_utilities import DevicePathUtilities
 from efi_services.protocols.graphics_output import offer_screen
+from efi_services.protocols.hii_string import offer_hii
 from efi_services.protocols.load_file2 import LoadFile2
 from efi_services.protocols.memory_attribute import MemoryAttribute
 from efi_services.protocols.riscv_boot import RiscvBoot
@@ -127,6 +128,7 @@ class Firmware:
         #: The interface of EFI_SECURITY2_ARCH_PROTOCOL, which LoadImage goes through.
         self.security2 = 0
         self._offer_protocols(ports.entropy, initrd)
+        offer_hii(self)
         #: The screen, where there is one.
         self.screen = offer_screen(self)
         self.disks = Disks(self, ports.disks)
@@ -304,6 +306,13 @@ class Firmware:
         self.slots.leave_boot_services()
         self.publish_system_table()
         self.cpu.mask_interrupts()
+
+    def tick(self) -> bool:
+        """Let the timer's next interrupt come for a CPU that waits for one; there is none without boot services."""
+        if not self.boot_services_exited:
+            self.clock.advance(POLL_INTERVAL)
+            self.check_watchdog()
+        return not self.boot_services_exited
 
     def check_watchdog(self) -> None:
         """End the run when the watchdog timer has run out."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from efi_services.events import POLL_INTERVAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from efi_services.ports import Clock
 
 #: Scan codes of UEFI 2.10, section 12.1.2, table 12.4, by the names that scripts have for them.
@@ -19,11 +21,15 @@ SCAN_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: its scan code, its character, and how long after the one before it is pressed, in nanoseconds."""
+    """A key: its scan code, its character, and how long after the one before it is pressed, in nanoseconds.
+
+    With *control*, the control key is held meanwhile.
+    """
 
     scan_code: int = 0
     character: int = 0
     pause: int = 0
+    control: bool = False
 
 
 class Keyboard:
@@ -34,6 +40,8 @@ class Keyboard:
         self._keys = keys
         self._next = 0
         self._last = 0
+        #: Told of each key that is read.
+        self.listeners: list[Callable[[Key], None]] = []
 
     def due(self) -> int | None:
         """When the next key can be read, in virtual nanoseconds; None where there is no more."""
@@ -51,4 +59,7 @@ class Keyboard:
             return None
         self._next += 1
         self._last = self._clock.now
-        return self._keys[self._next - 1]
+        pressed = self._keys[self._next - 1]
+        for tell in self.listeners:
+            tell(pressed)
+        return pressed

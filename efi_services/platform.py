@@ -113,6 +113,7 @@ class Platform:
     smbios: bytes = b""
     rng: bool = True
     memory_attribute: bool = True
+    hii: bool = True
     boot_hart_protocol: bool = True
     console: bool = True
     keys: tuple[Key, ...] = ()

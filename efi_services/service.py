@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 from efi_services.status import EfiError, Status
@@ -26,9 +26,11 @@ from efi_services.types import (
     Pointee,
     Ref,
     Scalar,
+    Text8,
     Text16,
     Variadic,
     codec_of,
+    read_bytes_to_nul,
     read_guest_path,
     read_text,
     resolve,
@@ -65,7 +67,7 @@ class Parameter:
     """One argument: its name, what it is, and whether NULL is allowed."""
 
     name: str
-    role: str  # value, in, out, inout, buffer, text, path, pairs
+    role: str  # value, in, out, inout, buffer, text, text8, path, pairs
     optional: bool
     codec: Codec[Any] | None
     spelling: str
@@ -99,6 +101,8 @@ class Parameter:
                 return Buffer(raw, memory)
             case "text":
                 return read_text(memory, raw)
+            case "text8":
+                return read_bytes_to_nul(memory, raw).decode("latin-1")
             case _:
                 return read_guest_path(memory, raw)
 
@@ -220,9 +224,12 @@ def protocol(guid: str | None, name: str, spec: str, *, outlives: bool = False) 
     def declare(cls: type[R]) -> type[R]:
         known = None if guid is None else Guid(guid)
         slots: list[Service | Member] = []
-        for attribute in vars(cls).values():
+        inherited = {name: each for base in cls.__mro__[:0:-1] for name, each in vars(base).items()}
+        for attribute in (inherited | dict(vars(cls))).values():
             declared = getattr(attribute, "service", attribute)
             if isinstance(declared, Service):
+                # A slot belongs to one protocol.
+                declared = replace(declared) if declared.protocol is not None else declared
                 declared.protocol, declared.guid = name, known
                 slots.append(declared)
             elif isinstance(declared, Member):
@@ -254,6 +261,8 @@ def _parameter(name: str, annotation: Any, spelling: str) -> Parameter:
             return Parameter(name, "in", optional, codec_of(annotation.__origin__), spelling)
         if isinstance(marker, Text16):
             return Parameter(name, "text", optional, None, spelling)
+        if isinstance(marker, Text8):
+            return Parameter(name, "text8", optional, None, spelling)
         if isinstance(marker, Path):
             return Parameter(name, "path", optional, None, spelling)
         if isinstance(marker, Variadic):

@@ -176,6 +176,10 @@ class Text16:
     """Marks a pointer to a NUL-terminated UCS-2 string; the service sees a str."""
 
 
+class Text8:
+    """Marks a pointer to a NUL-terminated string of 8-bit characters; the service sees a str."""
+
+
 class Path:
     """Marks a pointer to a device path; the service sees its bytes, end node included, as a `GuestPath`."""
 
@@ -192,6 +196,7 @@ class Variadic:
 
 In = Annotated[T, Pointee()]
 CStr16 = Annotated[str, Text16()]
+CStr8 = Annotated[str, Text8()]
 DevicePathBytes = Annotated[GuestPath, Path()]
 Pairs = Annotated["list[tuple[int, int]]", Variadic()]
 
@@ -284,6 +289,20 @@ def read_text(memory: Memory, address: int) -> str:
                 return (bytes(data) + piece[:i]).decode("utf-16-le", "replace")
         data += piece
     raise EfiError(Status.INVALID_PARAMETER)
+
+
+def read_bytes_to_nul(memory: Memory, address: int, limit: int = MAX_STRING) -> bytes:
+    """The 8-bit characters at *address* up to a NUL, which is not among them, or *limit* bytes."""
+    data = b""
+    # In pieces that end with a page: nobody has said that there is more memory than the string has.
+    while len(data) < limit:
+        at = address + len(data)
+        piece = memory.read(at, min(4096 - at % 4096, limit - len(data)))
+        kept, nul, _ = piece.partition(b"\0")
+        data += kept
+        if nul:
+            break
+    return data
 
 
 def read_guest_path(memory: Memory, address: int) -> GuestPath:

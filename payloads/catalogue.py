@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from payloads.errors import UnknownName
 
@@ -66,6 +66,7 @@ class _Program(TypedDict):
     package: str
     path: str
     architectures: dict[str, list[str]]
+    files: NotRequired[list[str]]
 
 
 class _Catalogue(TypedDict):
@@ -93,21 +94,29 @@ def entries() -> tuple[Entry, ...]:
         for flavour in suite["flavours"]
     )
     others = (
-        Entry(
-            name=f"debian:{suite}/{name}-{architecture}",
-            distribution="debian",
-            suite=suite,
-            architecture=architecture,
-            package=each["package"].format(architecture=architecture, uefi=catalogue["uefi_names"][architecture]),
-            paths=(each["path"].format(uefi=catalogue["uefi_names"][architecture]),),
-            description=f"{each['description']}, {architecture} ({catalogue['suites'][suite]['description']})",
-            kernel=False,
-        )
+        _program(name, each, suite, architecture, file, catalogue)
         for name, each in catalogue["programs"].items()
         for suite, architectures in each["architectures"].items()
+        for file in each.get("files", [""])
         for architecture in architectures
     )
     return (*kernels, *others)
+
+
+def _program(name: str, told: _Program, suite: str, architecture: str, file: str, catalogue: _Catalogue) -> Entry:
+    """One of the programs that are no kernels; *file* is which of those that its package has."""
+    words = {"architecture": architecture, "uefi": catalogue["uefi_names"][architecture], "file": file}
+    what = f"{told['description']} ({file})" if file else told["description"]
+    return Entry(
+        name=f"debian:{suite}/{'-'.join(filter(None, (name, file, architecture)))}",
+        distribution="debian",
+        suite=suite,
+        architecture=architecture,
+        package=told["package"].format(**words),
+        paths=(told["path"].format(**words),),
+        description=f"{what}, {architecture} ({catalogue['suites'][suite]['description']})",
+        kernel=False,
+    )
 
 
 def find(name: str) -> Entry:

@@ -59,6 +59,10 @@ COVERED = {
     "shim/session/left.py": ("tests/shim/kexec/test_execute.py", "as above"),
     "shim/cli/kexec.py": ("tests/shim/kexec/test_execute.py", "as above"),
     "shim/session/run.py": ("tests/shim/session/test_programs.py", "a run as a whole: programs, and real kernels"),
+    "efi_services/protocols/hii_string.py": (
+        "tests/efi_services/protocols/test_hii_database.py",
+        "strings are of packages that are in the database",
+    ),
     "efi_services/file_info.py": (
         "tests/efi_services/protocols/test_file.py",
         "structures that the file protocol gives",

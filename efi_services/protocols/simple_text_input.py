@@ -41,7 +41,9 @@ class SimpleTextInput:
         pressed = self._keyboard.read()
         if pressed is None:
             raise EfiError(Status.NOT_READY)
-        key.set(InputKey(pressed.scan_code, pressed.character))
+        # A letter with Control is a control character (section 12.3.3).
+        character = pressed.character & 0x1F if pressed.control else pressed.character
+        key.set(InputKey(pressed.scan_code, character))
         return Status.SUCCESS
 
     wait_member = Member("WaitForKey", EventHandle, value="wait_for_key")

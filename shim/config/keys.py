@@ -12,7 +12,7 @@ from efi_services.keyboard import SCAN_CODES, Key
 MAX_KEYS = 4096
 #: Characters that have names, since they can't be seen.
 _CHARACTERS = {"enter": 0x0D, "tab": 0x09, "backspace": 0x08, "space": 0x20, "lt": 0x3C}
-_WORD = re.compile(r"<([a-z0-9]+)(?: ([0-9]{1,6}(?:\.[0-9]{1,3})?))?>|([^<])", re.DOTALL)
+_WORD = re.compile(r"<(?:ctrl-([a-z])|([a-z0-9]+)(?: ([0-9]{1,6}(?:\.[0-9]{1,3})?))?)>|([^<])", re.DOTALL)
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:
@@ -27,16 +27,17 @@ def parse_keys(text: str) -> tuple[Key, ...]:
         if found is None:
             raise ValueError(f"no key: {text[at : at + 20]}; write < as <lt>")
         at = found.end()
-        name, number, character = found.groups()
+        with_control, name, number, character = found.groups()
         if name == "wait" and number:
             pause += int(float(number) * 1_000_000_000)
             continue
-        if number or not (character or name in SCAN_CODES or name in _CHARACTERS):
-            known = ", ".join([*_CHARACTERS, *SCAN_CODES, "wait SECONDS"])
+        if number or not (with_control or character or name in SCAN_CODES or name in _CHARACTERS):
+            known = ", ".join([*_CHARACTERS, *SCAN_CODES, "ctrl-LETTER", "wait SECONDS"])
             raise ValueError(f"there is no key {found[0]}; there are {known}")
         if character and (not character.isprintable() or ord(character) > 0xFFFF):
             raise ValueError(f"no key has the character {character!r}")
-        keys.append(Key(SCAN_CODES.get(name, 0), ord(character) if character else _CHARACTERS.get(name, 0), pause))
+        typed = ord(with_control or character or "\0") or _CHARACTERS.get(name, 0)
+        keys.append(Key(SCAN_CODES.get(name, 0), typed, pause, control=bool(with_control)))
         pause = 0
         if len(keys) > MAX_KEYS:
             raise ValueError(f"more than {MAX_KEYS} keys")

@@ -111,7 +111,8 @@ class FirmwareSettings(Model):
 
     *start_time* is what GetTime says at power-on. With *direct_boot* the payload is loaded and measured as OVMF does it
     with what QEMU's -kernel names: before boot variables and separators. Without it, it is what a boot option names.
-    *boot_hart_protocol* counts on riscv64 only. *keys* are pressed on the console's keyboard, one after the other.
+    *boot_hart_protocol* counts on riscv64 only. *hii* stands for the protocols that
+    keep programs' strings and compare text. *keys* are pressed on the console's keyboard, one after the other.
     """
 
     vendor: str = Field(default="efi-shim", max_length=200)
@@ -124,6 +125,7 @@ class FirmwareSettings(Model):
     direct_boot: bool = False
     rng: bool = True
     memory_attribute: bool = True
+    hii: bool = True
     boot_hart_protocol: bool = True
     runtime_services: int = Field(default=0x3FFF, ge=0, le=0x3FFF)
 

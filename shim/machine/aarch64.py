@@ -152,6 +152,10 @@ class AArch64:
         (state,) = engine.read((REGISTERS["pstate"],))
         engine.write(REGISTERS["pstate"], state | DAIF)
 
+    def can_wake(self, engine: Engine) -> bool:  # noqa: ARG002
+        """Always: an interrupt that is masked ends the wait, too."""
+        return True
+
     def resume_address(self, engine: Engine, pc: int) -> int:  # noqa: ARG002
         """Where it stopped."""
         return pc

@@ -76,6 +76,9 @@ class Architecture(Protocol):
     def mask_interrupts(self, engine: Engine) -> None:
         """Leave interrupts masked, as ExitBootServices does."""
 
+    def can_wake(self, engine: Engine) -> bool:
+        """Whether an interrupt would end the wait of a halted CPU."""
+
     def resume_address(self, engine: Engine, pc: int) -> int:
         """What Unicorn wants to be told to go on at *pc*, where the CPU stopped."""
 

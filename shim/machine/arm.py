@@ -121,6 +121,10 @@ class Arm:
         (state,) = engine.read((REGISTERS["cpsr"],))
         engine.write(REGISTERS["cpsr"], state | MASKED)
 
+    def can_wake(self, engine: Engine) -> bool:  # noqa: ARG002
+        """Always: an interrupt that is masked ends the wait, too."""
+        return True
+
     def resume_address(self, engine: Engine, pc: int) -> int:
         """Bit 0 tells Unicorn the instruction set."""
         (state,) = engine.read((REGISTERS["cpsr"],))

@@ -120,6 +120,8 @@ class Machine:
         self.performed: Callable[[Performed], None] = lambda _performed: None
         #: Gets what was asked of the software below the firmware.
         self.asked: Callable[[sbi.Call], None] = lambda _call: None
+        #: Asked whether something wakes a CPU that waits for an interrupt.
+        self.wakes: Callable[[], bool] = lambda: False
         self._looked_after = 0
         self._ends = ""
         for address, size, pointer in self.ram.blocks():
@@ -217,7 +219,7 @@ class Machine:
                 if reason is not None:
                     return Stop("budget", reason, pc)
                 continue
-            if not self._is_no_fault():
+            if not (self._is_no_fault() or (failure is None and self._is_woken())):
                 return Stop("fault", self._describe(pc, failure), pc)
             if self._ends:
                 (pc,) = self.read((self._pc,))
@@ -234,9 +236,14 @@ class Machine:
             self._engine.drop_code(min(pc, address), max(pc, address) + 4)
 
     def _look(self, poll: Callable[[], str | None]) -> str | None:
-        """A payload that traps all the time never executes enough blocks in a row to be looked at."""
+        """A payload that traps or waits all the time never executes enough blocks in a row to be looked at."""
         self._looked_after += 1
         return poll() if self._looked_after % PERFORMED_SLICE == 0 else None
+
+    def _is_woken(self) -> bool:
+        """Whether the CPU only waits for an interrupt, and there will be one."""
+        waits = self._trap is None and self._user is None and self.architecture.can_wake(self._engine)
+        return waits and self.wakes()
 
     def _raised_mode(self) -> AbstractContextManager[None]:
         return nullcontext() if self._user is None else self._user.raised(self._engine)

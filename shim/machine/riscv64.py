@@ -105,6 +105,10 @@ class RiscV64:
         (status,) = engine.read((REGISTERS["sstatus"],))
         engine.write(REGISTERS["sstatus"], status & ~INTERRUPTS)
 
+    def can_wake(self, engine: Engine) -> bool:  # noqa: ARG002
+        """Always: an interrupt that is masked ends the wait, too."""
+        return True
+
     def resume_address(self, engine: Engine, pc: int) -> int:  # noqa: ARG002
         """Where it stopped."""
         return pc

@@ -86,6 +86,11 @@ class X86:
         (flags,) = engine.read((self.registers[self.flags],))
         engine.write(self.registers[self.flags], flags & ~INTERRUPT_FLAG)
 
+    def can_wake(self, engine: Engine) -> bool:
+        """Only while the interrupt flag is set."""
+        (flags,) = engine.read((self.registers[self.flags],))
+        return bool(flags & INTERRUPT_FLAG)
+
     def resume_address(self, engine: Engine, pc: int) -> int:  # noqa: ARG002
         """Where it stopped."""
         return pc

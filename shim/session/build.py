@@ -85,6 +85,7 @@ def build(platform: Platform, *, unprivileged: bool = False) -> tuple[Layout, fi
         smbios=platform.smbios.content if platform.smbios else b"",
         rng=settings.rng,
         memory_attribute=settings.memory_attribute,
+        hii=settings.hii,
         boot_hart_protocol=settings.boot_hart_protocol,
         console=settings.console,
         keys=parse_keys(settings.keys),

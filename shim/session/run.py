@@ -183,6 +183,7 @@ class Session:
             raise UsageError(f"platform {request.platform.name}: {error}") from None
         machine.performed = self._performed
         machine.asked = self._asked
+        machine.wakes = self._firmware.tick
         machine.prepare(self._firmware.gate_ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
             machine.watch_natively(self._recorder.folder)

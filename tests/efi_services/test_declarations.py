@@ -11,7 +11,7 @@ from efi_services.tables import SystemTable, TableHeader
 TABLE_SERVICES = [each for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVICES) if each is not None]
 METHODS = [slot for each in PROTOCOLS.values() for slot in each.slots if isinstance(slot, Service)]
 IMPLEMENTED = [each for each in (*TABLE_SERVICES, *METHODS) if each.implemented]
-ROLES = {"value", "in", "out", "inout", "buffer", "text", "path", "pairs"}
+ROLES = {"value", "in", "out", "inout", "buffer", "text", "text8", "path", "pairs"}
 #: A section, or which version of patches that are no specification yet.
 SECTION = re.compile(r"\d+(\.\d+)+|TrenchBoot v\d+")
 
@@ -19,6 +19,10 @@ GUIDS = {
     "EFI_SIMPLE_TEXT_INPUT_PROTOCOL": "387477c1-69c7-11d2-8e39-00a0c969723b",
     "EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL": "387477c2-69c7-11d2-8e39-00a0c969723b",
     "EFI_GRAPHICS_OUTPUT_PROTOCOL": "9042a9de-23dc-4a38-96fb-7aded080516a",
+    "EFI_HII_DATABASE_PROTOCOL": "ef9fc172-a1b2-4693-b327-6d32fc416042",
+    "EFI_HII_STRING_PROTOCOL": "0fd96974-23aa-4cdc-b9cb-98d17750322a",
+    "EFI_UNICODE_COLLATION_PROTOCOL": "1d85cd7f-f43d-11d2-9a0c-0090273fc14d",
+    "EFI_UNICODE_COLLATION_PROTOCOL2": "a4c751fc-23ae-4c3e-92e9-4964cf63f349",
     "EFI_LOAD_FILE2_PROTOCOL": "4006c0c1-fcb3-403e-996d-4a6c8724e06d",
     "RISCV_EFI_BOOT_PROTOCOL": "ccd15fec-6f73-4eec-8395-3e69e4b940bf",
     "EFI_RNG_PROTOCOL": "3152bca5-eade-433d-862e-c01cdc291f44",
@@ -68,6 +72,9 @@ ARGUMENTS = {
     "ConvertTextToDevicePath": 1, "ReadBlocks": 4, "WriteBlocks": 4, "FlushBlocks": 0, "ReadDisk": 4, "WriteDisk": 4,
     "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
     "EFI_FILE_PROTOCOL.GetInfo": 3, "Blt": 9, "SetupDlme": 3, "Launch": 0, "DlHandler": 0,
+    "StriColl": 2, "MetaiMatch": 2, "StrLwr": 1, "StrUpr": 1, "FatToStr": 3,
+    "StrToFat": 3, "NewPackageList": 3, "RemovePackageList": 1, "GetPackageListHandle": 2, "GetString": 6,
+    "GetLanguages": 3, "RegisterKeyNotify": 3, "UnregisterKeyNotify": 1,
 }  # fmt: skip
 
 
@@ -119,7 +126,7 @@ def test_a_declaration_says_what_it_does_and_with_what(each):
     for parameter in each.parameters:
         assert parameter.role in ROLES
         # A string, a path, a buffer and a list are what they are; everything else has a codec of the vocabulary.
-        assert (parameter.codec is None) == (parameter.role in ("buffer", "text", "path", "pairs"))
+        assert (parameter.codec is None) == (parameter.role in ("buffer", "text", "text8", "path", "pairs"))
         if parameter.codec is not None:
             assert parameter.codec.size(X86_64) > 0
         if parameter.role == "value":

@@ -114,3 +114,19 @@ def test_handles_are_addresses_of_their_own(guest):
     assert len(set(handles)) == len(handles)
     for handle in handles:
         assert guest.firmware.memory_map.at(handle).type is MemoryType.BootServicesData
+
+
+def test_the_timer_ticks_until_boot_services_are_left(guest):
+    before = guest.clock.now
+    assert guest.firmware.tick() is True
+    assert guest.clock.now == before + 10_000_000
+    guest.exit_boot_services()
+    before = guest.clock.now
+    assert guest.firmware.tick() is False
+    assert guest.clock.now == before
+
+
+def test_a_tick_may_be_the_watchdogs(guest):
+    guest.call("SetWatchdogTimer", 1, 0, 0, 0)
+    with pytest.raises(RunEnds, match="watchdog"):
+        all(guest.firmware.tick() for _ in range(101))

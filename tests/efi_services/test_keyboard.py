@@ -12,6 +12,7 @@ from efi_services.status import Status
 TEXT, EXTENDED = "EFI_SIMPLE_TEXT_INPUT_PROTOCOL", "EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL"
 SECOND = 1_000_000_000
 SCRIPT = (Key(character=ord("a")), Key(scan_code=2, pause=SECOND), Key(character=13))
+CONTROL_C = Key(character=ord("c"), control=True)
 
 
 @pytest.fixture
@@ -100,3 +101,52 @@ def test_the_state_of_shift_keys(guest):
     assert struct.unpack("<HHIB", guest.bytes_at(at, 9)) == (0, 0, 0x8000_0000, 0x81)
     assert guest.method(EXTENDED, "Reset", extended, 0) == 0
     assert guest.method(TEXT, "Reset", keyboards(guest)[0], 0) == 0
+
+
+def test_functions_are_told_of_the_keys_that_they_asked_for(guest):
+    """When somebody reads them, whichever way; shift keys that are not held are asked for in vain."""
+    _, extended = keyboards(guest)
+    told = []
+    function = guest.function(lambda at, *_: told.append(struct.unpack("<HHIB", guest.bytes_at(at, 9))))
+    handle, again = guest.room(), guest.room()
+    wanted = guest.put(struct.pack("<HHIB3x", 0, ord("a"), 0, 0))
+    with_control = guest.put(struct.pack("<HHIB3x", 0, ord("a"), 0x8000_0008, 0))
+    register = lambda *arguments: guest.method(EXTENDED, "RegisterKeyNotify", extended, *arguments)  # noqa: E731
+    assert register(wanted, function, handle) == Status.SUCCESS
+    assert register(with_control, function, guest.room()) == Status.SUCCESS
+    assert register(wanted, function, again) == Status.SUCCESS
+    assert guest.u64(handle) == guest.u64(again)
+    for wrong in ((0, function, handle), (wanted, 0, handle), (wanted, function, 0)):
+        assert register(*wrong) == Status.INVALID_PARAMETER
+    assert read(guest) == (0, ord("a"))
+    assert told == [(0, ord("a"), 0x8000_0000, 0x80)]
+    guest.call("Stall", 1_000_000)
+    assert read(guest, extended=True) == (2, 0)
+    assert len(told) == 1
+
+
+def test_functions_are_told_no_more(guest):
+    _, extended = keyboards(guest)
+    told, handle = [], guest.room()
+    wanted = guest.put(struct.pack("<HHIB3x", 0, ord("a"), 0, 0))
+    function = guest.function(lambda *_: told.append(1))
+    assert guest.method(EXTENDED, "RegisterKeyNotify", extended, wanted, function, handle) == Status.SUCCESS
+    assert guest.method(EXTENDED, "UnregisterKeyNotify", extended, guest.u64(handle)) == Status.SUCCESS
+    assert guest.method(EXTENDED, "UnregisterKeyNotify", extended, guest.u64(handle)) == Status.INVALID_PARAMETER
+    assert guest.method(EXTENDED, "UnregisterKeyNotify", extended, 0) == Status.INVALID_PARAMETER
+    assert read(guest) == (0, ord("a"))
+    assert told == []
+
+
+def test_the_control_key(power_on):
+    guest = power_on(keys=(CONTROL_C, CONTROL_C))
+    guest.start()
+    _, extended = keyboards(guest)
+    told, state = [], guest.room(12)
+    wanted = guest.put(struct.pack("<HHIB3x", 0, ord("c"), 0x8000_0008, 0))
+    function = guest.function(lambda at, *_: told.append(guest.u32(at + 4)))
+    assert guest.method(EXTENDED, "RegisterKeyNotify", extended, wanted, function, guest.room()) == Status.SUCCESS
+    assert read(guest) == (0, 3)
+    assert guest.method(EXTENDED, "ReadKeyStrokeEx", extended, state) == Status.SUCCESS
+    assert struct.unpack("<HHIB", guest.bytes_at(state, 9)) == (0, ord("c"), 0x8000_0008, 0x80)
+    assert told == [0x8000_0008] * 2

@@ -35,6 +35,18 @@ PROTOCOLS = {
         "SetCursorPosition", "EnableCursor", "Mode",
     ),
     "EFI_GRAPHICS_OUTPUT_PROTOCOL": ("QueryMode", "SetMode", "Blt", "Mode"),
+    "EFI_HII_DATABASE_PROTOCOL": (
+        "NewPackageList", "RemovePackageList", "UpdatePackageList", "ListPackageLists", "ExportPackageLists",
+        "RegisterPackageNotify", "UnregisterPackageNotify", "FindKeyboardLayouts", "GetKeyboardLayout",
+        "SetKeyboardLayout", "GetPackageListHandle",
+    ),
+    "EFI_HII_STRING_PROTOCOL": ("NewString", "GetString", "SetString", "GetLanguages", "GetSecondaryLanguages"),
+    "EFI_UNICODE_COLLATION_PROTOCOL": (
+        "StriColl", "MetaiMatch", "StrLwr", "StrUpr", "FatToStr", "StrToFat", "SupportedLanguages",
+    ),
+    "EFI_UNICODE_COLLATION_PROTOCOL2": (
+        "StriColl", "MetaiMatch", "StrLwr", "StrUpr", "FatToStr", "StrToFat", "SupportedLanguages",
+    ),
     "EFI_LOAD_FILE2_PROTOCOL": ("LoadFile",),
     "RISCV_EFI_BOOT_PROTOCOL": ("Revision", "GetBootHartId"),
     "EFI_RNG_PROTOCOL": ("GetInfo", "GetRNG"),

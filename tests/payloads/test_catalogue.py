@@ -69,6 +69,14 @@ def test_stubs_are_promised(suite, architecture):
     assert stub.paths == (f"usr/lib/systemd/boot/efi/linux{uefi}.efi.stub",)
 
 
+@pytest.mark.parametrize("architecture", ["amd64", "arm64", "i386"])
+def test_a_package_with_several_programs(architecture):
+    sample = find(f"debian:trixie/gnu-efi-bltgrid-{architecture}")
+    assert (sample.package, sample.architecture, sample.kernel) == ("gnu-efi", architecture, False)
+    assert sample.paths == ("usr/lib/gnuefi/apps/bltgrid.efi",)
+    assert "bltgrid" in sample.description
+
+
 def test_only_kernels_have_older_versions():
     with pytest.raises(UnknownName):
         find("debian:sid/systemd-stub-amd64@262")

@@ -12,6 +12,7 @@ def test_text_and_names():
     assert parse_keys("aé<down><enter><lt><f12>") == (
         Key(0, ord("a")), Key(0, 0xE9), Key(2, 0), Key(0, 13), Key(0, ord("<")), Key(0x16, 0),
     )  # fmt: skip
+    assert parse_keys("<ctrl-b>b") == (Key(0, ord("b"), control=True), Key(0, ord("b")))
     assert parse_keys("") == ()
 
 
@@ -20,7 +21,21 @@ def test_pauses_add_up():
 
 
 @pytest.mark.parametrize(
-    "text", ["<", "<up", "<nothing>", "<up 3>", "<wait>", "<wait x>", "<wait -1>", "\n", "😀", "a" * 5000]
+    "text",
+    [
+        "<",
+        "<up",
+        "<nothing>",
+        "<up 3>",
+        "<wait>",
+        "<wait x>",
+        "<wait -1>",
+        "<ctrl-1>",
+        "<ctrl-up>",
+        "\n",
+        "😀",
+        "a" * 5000,
+    ],
 )
 def test_what_is_no_script(text):
     with pytest.raises(ValueError, match="key"):
