@@ -66,6 +66,7 @@ secure-boot: $(DEV_STAMP) engine
 # Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
+	$(BIN)/python tests/bench/commands.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
 
