@@ -88,7 +88,7 @@ class ImagePolicy:
         if self._authenticode is None:
             return Verdict(Action.SIG_FAILED, "nobody knows Authenticode here")
         value = self._firmware.variables.value
-        return Judge(data, self._authenticode, value(keys.DB), value(keys.DBX)).decide()
+        return Judge(data, self._authenticode, value(keys.DB), value(keys.DBX), value(keys.DBT)).decide()
 
     def _measure(self, data: bytes, path: bytes, location: int) -> None:
         measurer = self._firmware.measurer

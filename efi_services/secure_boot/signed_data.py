@@ -54,7 +54,9 @@ class _IssuerAndSerialNumber:
 
 
 @asn1.sequence
-class _Attribute:
+class Attribute:
+    """An attribute of a signer: what it is, and its values."""
+
     type: x509.ObjectIdentifier
     values: asn1.SetOf[asn1.TLV]
 
@@ -82,7 +84,9 @@ class _SignedData:
 
 
 @asn1.sequence
-class _DigestInfo:
+class DigestInfo:
+    """A digest, and how it was made."""
+
     algorithm: _AlgorithmIdentifier
     digest: bytes
 
@@ -90,7 +94,7 @@ class _DigestInfo:
 @asn1.sequence
 class _SpcIndirectData:
     data: asn1.TLV
-    digest: _DigestInfo
+    digest: DigestInfo
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,23 @@ class SignedData:
             raise ValueError(f"a SignedData with {len(brought)} certificates")
         return cls(content_type, content, tuple(_certificates(brought)), signers)
 
+    @classmethod
+    def of_element(cls, element: asn1.TLV) -> SignedData:
+        """Read one that stands in something else; raises ValueError."""
+        return cls.decode(_whole(element))
+
+    @property
+    def unauthenticated(self) -> tuple[tuple[bytes, tuple[Attribute, ...]], ...]:
+        """For each signer the signature's own bytes, and what was added to it later; raises ValueError."""
+        return tuple(
+            (each.encrypted_digest, tuple(one.parse(Attribute) for one in each.unauthenticated or ()))
+            for each in self._signers
+        )
+
     @property
     def digest_algorithms(self) -> tuple[str, ...]:
         """Which algorithm each signer hashed with, as hashlib calls it; raises ValueError for unknown ones."""
-        return tuple(_hash(each.digest_algorithm).name for each in self._signers)
+        return tuple(hash_of(each.digest_algorithm).name for each in self._signers)
 
     @cached_property
     def image_digest(self) -> tuple[str, bytes]:
@@ -144,7 +161,7 @@ class SignedData:
             told = asn1.decode_der(_SpcIndirectData, _tagged(0x30, self.content)).digest
         except ValueError as why:
             raise ValueError(f"it doesn't sign an image: {why}") from None
-        return _hash(told.algorithm).name, told.digest
+        return hash_of(told.algorithm).name, told.digest
 
     def verified(self, content: bytes | None = None) -> tuple[dict[x509.Certificate, int], ...]:
         """Check all signatures over *content*, or over what the SignedData holds itself.
@@ -167,7 +184,7 @@ class SignedData:
                 break
         else:
             raise ValueError("the signer's certificate is missing")
-        algorithm = _hash(signer.digest_algorithm)
+        algorithm = hash_of(signer.digest_algorithm)
         signed = content
         if signer.authenticated is not None:
             signed = _attributes(signer.authenticated, self.content_type, hashlib.new(algorithm.name, content).digest())
@@ -197,7 +214,7 @@ def _certificates(brought: list[asn1.TLV]) -> list[x509.Certificate]:
     found = []
     for each in brought:
         try:
-            found.append(chain.load(each.tag_bytes + _length(len(each.data)) + bytes(each.data)))
+            found.append(chain.load(_whole(each)))
         except ValueError:
             continue
     return found
@@ -207,7 +224,7 @@ def _attributes(attributes: list[asn1.TLV], content_type: str, digest: bytes) ->
     """What was signed instead of the content: attributes that name its type and digest; raises ValueError."""
     found: dict[str, list[asn1.TLV]] = {}
     for each in attributes:
-        attribute = each.parse(_Attribute)
+        attribute = each.parse(Attribute)
         found[attribute.type.dotted_string] = attribute.values.as_list()
     try:
         (kind,), (told,) = found[_CONTENT_TYPE], found[_MESSAGE_DIGEST]
@@ -220,7 +237,8 @@ def _attributes(attributes: list[asn1.TLV], content_type: str, digest: bytes) ->
     return _tagged(0x31, b"".join(_tagged(0x30, bytes(each.data)) for each in attributes))
 
 
-def _hash(identifier: _AlgorithmIdentifier) -> hashes.HashAlgorithm:
+def hash_of(identifier: _AlgorithmIdentifier) -> hashes.HashAlgorithm:
+    """The digest algorithm; raises ValueError for one that isn't used."""
     try:
         return _HASHES[identifier.algorithm.dotted_string]
     except KeyError:
@@ -246,6 +264,11 @@ def _length(size: int) -> bytes:
         return bytes([size])
     digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes([0x80 + len(digits)]) + digits
+
+
+def _whole(element: asn1.TLV) -> bytes:
+    """An element with its tag and length."""
+    return element.tag_bytes + _length(len(element.data)) + bytes(element.data)
 
 
 def _tagged(tag: int, content: bytes) -> bytes:

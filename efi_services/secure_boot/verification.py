@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -51,11 +52,12 @@ class Verdict:
 class Judge:
     """Decides on one image."""
 
-    def __init__(self, image: bytes, authenticode: Authenticode, db: bytes, dbx: bytes) -> None:
+    def __init__(self, image: bytes, authenticode: Authenticode, db: bytes, dbx: bytes, dbt: bytes = b"") -> None:
         self._image = image
         self._authenticode = authenticode
         self._db = signature_list.parse(db)
         self._dbx = signature_list.parse(dbx)
+        self._dbt = signature_list.parse(dbt)
         self._digests: Digests = {}
 
     def decide(self) -> Verdict:
@@ -75,12 +77,12 @@ class Judge:
         doubts = []
         for data in signatures or ():
             try:
-                chains = self._verified(data)
+                signed, chains = self._verified(data)
             except ValueError as why:
                 doubts.append(str(why))
                 continue
             for reached in chains:
-                revoked = self._revoked(reached)
+                revoked = self._revoked(reached, signed)
                 if revoked is not None:
                     return Action.SIG_FAILED, f"dbx forbids {_name(revoked)}, with which it is signed", None
             if allowed is None:
@@ -96,14 +98,14 @@ class Judge:
             return Action.SIG_NOT_FOUND, "it is not signed, and db doesn't list its digest", None
         return Action.SIG_NOT_FOUND, "; ".join(doubts) or "it has no signature of a kind that firmware knows", None
 
-    def _verified(self, data: bytes) -> tuple[Mapping[Certificate, int], ...]:
-        """The chains of one signature of this very image; raises ValueError with what is wrong."""
+    def _verified(self, data: bytes) -> tuple[SignedData, tuple[Mapping[Certificate, int], ...]]:
+        """One signature of this very image, and its chains; raises ValueError with what is wrong."""
         signed = SignedData.decode(data)
         chains = signed.verified()
         algorithm, digest = signed.image_digest
         if digest != self._digest(algorithm):
             raise ValueError("it is not what was signed: its digest is another")
-        return chains
+        return signed, chains
 
     def _listed(self, database: Sequence[Signature]) -> Iterator[Signature]:
         """The entries that are digests of the image."""
@@ -112,10 +114,10 @@ class Judge:
             if algorithm is not None and each.data == self._digest(algorithm):
                 yield each
 
-    def _revoked(self, reached: Mapping[Certificate, int]) -> Certificate | None:
+    def _revoked(self, reached: Mapping[Certificate, int], signed: SignedData) -> Certificate | None:
         """The certificate of a chain that dbx forbids: by itself, by its issuer, or by its digest.
 
-        A time from which on it is revoked makes no difference: there is no timestamp here that would be trusted.
+        One that is revoked from some time on does no harm where dbt has somebody who saw the signature before that.
         """
         signer = next(iter(reached))
         for each in self._dbx:
@@ -127,9 +129,22 @@ class Judge:
                 algorithm = CERTIFICATE_DIGESTS.get(each.type)
                 if algorithm is not None:
                     digest = hashlib.new(algorithm, certificate.tbs_certificate_bytes).digest()
-                    if each.data.startswith(digest):
+                    if each.data.startswith(digest) and not self._was_before(signed, each.data[len(digest) :]):
                         return certificate
         return None
+
+    def _was_before(self, signed: SignedData, since: bytes) -> bool:
+        """Whether somebody whom dbt trusts saw the signature no later than at an EFI_TIME; at no time for zero."""
+        when = struct.unpack_from("<HBBBBB", since)
+        if not any(when):
+            return False
+        from efi_services.secure_boot import timestamp
+
+        trusted = [chain.load(each.data) for each in self._dbt if each.type == CERT_X509]
+        try:
+            return any(moment <= when for moment in timestamp.moments(signed, trusted))
+        except ValueError:
+            return False
 
     def _authority(self, chains: Sequence[Mapping[Certificate, int]]) -> tuple[str, Signature] | None:
         """The first certificate of db that all signers of a signature lead to."""

@@ -122,11 +122,14 @@ def sign_image(digest, signer, others=(), algorithm="sha256", **changes):
     else:
         value = signer.key.sign(signed, ec.ECDSA(HASHES[algorithm]))
         encryption = der(0x30, bytes.fromhex("06082a8648ce3d040302"))
+    # What is added to a signature once it is there.
+    added = changes["added"](value) if "added" in changes else b""
     number = signer.certificate.serial_number
     serial = der(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
     info = der(
         0x30, b"\2\1\1", der(0x30, signer.certificate.issuer.public_bytes(), serial), identifier,
         der(0xA0, attributes) if attributes else b"", encryption, der(4, value),
+        der(0xA1, added) if added else b"",
     )  # fmt: skip
     certificates = b"".join(each.der for each in changes.get("certificates", (signer, *others)))
     indirect = der(0x30, bytes.fromhex("060a2b060104018237020104"), der(0xA0, der(0x30, content)))
