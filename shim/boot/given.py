@@ -28,7 +28,7 @@ class Descriptor(BaseModel):
 
 
 class Variable(BaseModel):
-    """A variable that can be read at runtime."""
+    """A variable, as it is read."""
 
     name: str = Field(max_length=1 << 16)
     vendor: UUID

@@ -11,6 +11,7 @@ from efi_services.firmware import GATE_STEP
 from efi_services.guids import RT_PROPERTIES_TABLE
 from efi_services.memory_map import PAGE, MemoryType
 from efi_services.tables import RUNTIME_PROPERTY_BITS, RUNTIME_SERVICES, SystemTable, TableHeader
+from efi_services.variables import RUNTIME_ACCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,8 @@ def patches(given: Given, read: Callable[[int, int], bytes]) -> Iterator[tuple[i
     if gates is None:
         offered = frozenset()
     else:
-        code = _code(given, gates, given.state.variables, read)
+        visible = [each for each in given.state.variables if each.attributes & RUNTIME_ACCESS]
+        code = _code(given, gates, visible, read)
         if len(code) > PAGE:
             offered -= _OF_VARIABLES
             code = _code(given, gates, [], read)

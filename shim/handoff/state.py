@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from efi_services.abi import ABIS
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA
 from efi_services.ports import MemoryFault
-from efi_services.variables import RUNTIME_ACCESS
 from shim.errors import UnreadableError
 from shim.handoff import arm, arm64, page_walk, ram_image, riscv64, x86
 
@@ -56,9 +55,15 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
         "configuration_tables": {str(guid): address for guid, address in tables.items()},
         "system_table": firmware.system_table,
         "variables": [
-            {"name": each.name, "vendor": str(each.vendor), "attributes": each.attributes, "data": each.data.hex()}
+            {
+                "name": each.name,
+                "vendor": str(each.vendor),
+                "attributes": each.attributes,
+                "data": each.data.hex(),
+                "moment": list(each.moment),
+                "owner": each.owner.hex(),
+            }
             for each in firmware.variables
-            if each.attributes & RUNTIME_ACCESS
         ],
         "memory_map": [
             {

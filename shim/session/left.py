@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,52 +12,33 @@ from efi_services.tcg.algorithms import Algorithm
 from efi_services.variables import MAX_STORAGE, Variable
 from shim.errors import UnreadableError
 from shim.session.measurements import FILES
-from shim.trace.writer import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from efi_services.firmware import Firmware
     from efi_services.tcg.events import Event
     from shim.trace.folder import RunFolder
 
-#: The variables as they are at the kernel entry.
-VARIABLES = "handoff/variables.json"
-
-
-def save(folder: Path, firmware: Firmware) -> None:
-    """Write the variables; raises UnreadableError."""
-    rows = [
-        {
-            "name": each.name,
-            "vendor": str(each.vendor),
-            "attributes": each.attributes,
-            "data": each.data.hex(),
-            "moment": list(each.moment),
-            "owner": each.owner.hex(),
-        }
-        for each in firmware.variables
-    ]
-    text = json.dumps({"mode": firmware.variables.mode.label, "variables": rows}, indent=2)
-    write_whole(folder / VARIABLES, text + "\n")
+_STATE = "handoff/state.json"
 
 
 def load(run: RunFolder) -> Resumed:
     """What *run* has left; raises UnreadableError where it isn't there, or makes no sense."""
-    told = run.json(VARIABLES)
-    if told is None:
-        raise UnreadableError(f"{run.path / VARIABLES}: not in this run folder")
+    state = run.json(_STATE)
+    if state is None:
+        raise UnreadableError(f"{run.path / _STATE}: not in this run folder")
+    mode = next(each for each in Mode if each.label == run.report.secure_boot.mode)
     try:
-        variables = tuple(map(_variable, told["variables"]))
-        mode = next(each for each in Mode if each.label == told["mode"])
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
-        raise UnreadableError(f"{run.path / VARIABLES}: damaged") from None
+        variables = tuple(map(_variable, state["variables"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UnreadableError(f"{run.path / _STATE}: damaged") from None
     if sum(each.size for each in variables) > MAX_STORAGE:
-        raise UnreadableError(f"{run.path / VARIABLES}: more than firmware has room for")
+        raise UnreadableError(f"{run.path / _STATE}: more than firmware has room for")
     measured = run.json("measurements.json")
     registers, events = {}, {}
-    for each in measured["sets"] if measured is not None else ():
-        kind = each["kind"]
+    try:
+        sets = {each["kind"]: each for each in measured["sets"]} if measured is not None else {}
+    except (KeyError, TypeError):
+        raise UnreadableError(f"{run.path}/measurements.json: damaged") from None
+    for kind, each in sets.items():
         registers[kind] = _registers(run, each)
         events[kind] = _events(run, kind)
     return Resumed(variables, mode, registers, events)
@@ -95,7 +75,9 @@ def _registers(run: RunFolder, told: dict[str, Any]) -> dict[int, dict[Algorithm
 
 
 def _events(run: RunFolder, kind: str) -> tuple[Event, ...]:
-    path = run.path / FILES.get(kind, "")
+    if kind not in FILES:
+        raise UnreadableError(f"{run.path}/measurements.json: damaged")
+    path = run.path / FILES[kind]
     try:
         return log.decode(path.read_bytes()).events
     except OSError as error:

@@ -31,7 +31,7 @@ from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.machine.user import USER_MODES
 from shim.measure import pieces
-from shim.session import given, launched, left, measurements
+from shim.session import given, launched, measurements
 from shim.session.from_disk import DiskBoot, build_with
 from shim.session.in_between import run_stages
 from shim.tpm.authenticode import PeDigests
@@ -238,7 +238,6 @@ class Session:
         handoff = report.Handoff()
         if stop is not None and entry is not None:
             state.save(self._folder, entry, self._machine.ram)
-            left.save(self._folder, self._firmware)
             self._judge(entry)
             pieces.save(self._folder / pieces.HANDED, handed.collect(entry, self._machine.ram))
             handoff = report.Handoff(entry=stop.pc, registers=entry["registers"], entered_from=stop.came_from)

@@ -83,9 +83,11 @@ def test_what_a_kernel_finds(ram, collect):
     assert found["gdt"] == bytes(range(16)).hex()
     assert found["idt"] == {"base": 0x5000, "limit": 4095}
     assert found["system_table"] == 0x6000
-    assert found["variables"] == [
-        {"name": "Both", "vendor": str(GLOBAL_VARIABLE), "attributes": 6, "data": "0203"},
-    ]
+    assert [each["name"] for each in found["variables"]] == [each.name for each in VARIABLES]
+    assert found["variables"][-1] == {
+        "name": "Both", "vendor": str(GLOBAL_VARIABLE), "attributes": 6, "data": "0203",
+        "moment": [0, 0, 0, 0, 0, 0], "owner": "",
+    }  # fmt: skip
     assert found["configuration_tables"] == {str(GUID): 0x7000}
     assert found["memory_map"] == [
         {"start": 0x1000, "pages": 1, "type": 4, "attribute": 15},

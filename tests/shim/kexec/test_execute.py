@@ -13,6 +13,7 @@ from shim.handoff import ram_image
 from shim.measure.ima_list import Entry, boot_aggregate, decode, pcr_10, read_buffer
 
 PROGRAM = "program:slaunch"
+STATE, MEASURED = "handoff/state.json", "measurements.json"
 REBOOT = "fall back to a regular reboot"
 
 
@@ -215,9 +216,40 @@ def test_variables_stay(command, tmp_path):
     (tmp_path / "lab.toml").write_text(f'extends = "q35-tpm"\nname = "lab"\n{variable}')
     assert command("run", PROGRAM, "--platform", "lab.toml", "--quiet", "--out", "one").code == 0
     assert follow(command, "one", "two").code == 0
-    one, two = ((tmp_path / each / "handoff/variables.json").read_text() for each in ("one", "two"))
+    one, two = (
+        json.loads((tmp_path / each / "handoff/state.json").read_text())["variables"] for each in ("one", "two")
+    )
     assert one == two
-    assert '"cafe"' in one
+    assert [each["data"] for each in one if each["name"] == "Mine"] == ["cafe"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "says"),
+    [
+        (STATE, lambda told: told.pop("variables"), "damaged"),
+        (STATE, lambda told: told["variables"][0].update(moment=[1]), "damaged"),
+        (STATE, lambda told: told["variables"][0].update(data="0" * (4 << 20)), "more than firmware has room for"),
+        (STATE, lambda told: told["configuration_tables"].update(x=1), "damaged"),
+        (MEASURED, lambda told: told["sets"][0]["registers"]["3"].update(sha1="00"), "damaged"),
+        (MEASURED, lambda told: told["sets"][0]["registers"].update({"99": {}}), "damaged"),
+        (MEASURED, lambda told: told["sets"][0].pop("kind"), "damaged"),
+        (MEASURED, lambda told: told["sets"][0].update(kind="../x"), "damaged"),
+    ],
+)
+def test_a_folder_that_is_damaged(command, first, file, damage, says):
+    told = json.loads((first / file).read_text())
+    damage(told)
+    (first / file).write_text(json.dumps(told))
+    done = follow(command, first, "two")
+    assert done.code == 10
+    assert f"{file}: {says}" in done.err
+
+
+def test_a_log_that_is_damaged(command, first):
+    change(first / "eventlog.bin", 40)
+    done = follow(command, first, "two")
+    assert done.code == 10
+    assert "eventlog.bin" in done.err
 
 
 @pytest.mark.parametrize(
