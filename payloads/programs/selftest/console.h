@@ -41,7 +41,35 @@ static void input(EFI_SIMPLE_TEXT_INPUT_PROTOCOL *in) {
     gives("SimpleTextInput.WaitForKey.none", bs->CheckEvent(in->WaitForKey), EFI_NOT_READY);
 }
 
+/* EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL (12.2). */
+typedef struct {
+    EFI_INPUT_KEY Key;
+    UINT32 KeyShiftState;
+    UINT8 KeyToggleState;
+} EFI_KEY_DATA;
+
+typedef struct EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL {
+    EFI_STATUS(EFIAPI *Reset)(struct EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL *, BOOLEAN);
+    EFI_STATUS(EFIAPI *ReadKeyStrokeEx)(struct EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL *, EFI_KEY_DATA *);
+    EFI_EVENT WaitForKeyEx;
+} EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL;
+
+static void input_ex(void) {
+    static const EFI_GUID guid = {0xdd9e7534, 0x7762, 0x4698, {0x8c, 0x14, 0xf5, 0x85, 0x17, 0xa6, 0x25, 0xaa}};
+    EFI_SIMPLE_TEXT_INPUT_EX_PROTOCOL *in = NULL;
+    EFI_KEY_DATA data;
+    gives("HandleProtocol.SimpleTextInputEx", bs->HandleProtocol(st->ConsoleInHandle, &guid, (void **)&in),
+          EFI_SUCCESS);
+    if (!in)
+        return;
+    gives("SimpleTextInputEx.Reset", in->Reset(in, FALSE), EFI_SUCCESS);
+    gives("SimpleTextInputEx.ReadKeyStrokeEx.none", in->ReadKeyStrokeEx(in, &data), EFI_NOT_READY);
+    gives("SimpleTextInputEx.ReadKeyStrokeEx.no-result", in->ReadKeyStrokeEx(in, NULL), EFI_INVALID_PARAMETER);
+    gives("SimpleTextInputEx.WaitForKeyEx.none", bs->CheckEvent(in->WaitForKeyEx), EFI_NOT_READY);
+}
+
 static void check_console(void) {
     output(st->ConOut);
     input(st->ConIn);
+    input_ex();
 }

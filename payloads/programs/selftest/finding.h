@@ -7,6 +7,14 @@ static BOOLEAN among(EFI_HANDLE handle, const EFI_HANDLE *list, UINTN count) {
     return FALSE;
 }
 
+static UINTN all_handles(void) {
+    EFI_HANDLE *list = NULL;
+    UINTN count = 0;
+    if (!EFI_ERROR(bs->LocateHandleBuffer(AllHandles, NULL, NULL, &count, &list)))
+        bs->FreePool(list);
+    return count;
+}
+
 static EFI_STATUS locate(EFI_LOCATE_SEARCH_TYPE how, const EFI_GUID *guid, void *key, UINTN *size, EFI_HANDLE *room) {
     return bs->LocateHandle(how, guid, key, size, room);
 }

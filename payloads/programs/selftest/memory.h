@@ -240,6 +240,8 @@ static void copying(void) {
     holds("CopyMem.odd-places", counts_up(0, 33, 0) && counts_up(33, 40, 2) && counts_up(40, 64, 40));
     bs->SetMem(bytes + 1, 3, 0xee);
     holds("SetMem.three-bytes", !bytes[0] && bytes[1] == 0xee && bytes[2] == 0xee && bytes[3] == 0xee && bytes[4] == 4);
+    count_up();
+    holds("Memory.unaligned-access", *(volatile UINT32 *)(bytes + 1) == 0x04030201);
     bs->SetMem(bytes, 0, 0x77);
     holds("SetMem.nothing", bytes[0] == 0);
 }

@@ -13,6 +13,7 @@
 #include "finding.h"
 #include "drivers.h"
 #include "images.h"
+#include "loadfile.h"
 #include "paths.h"
 #include "variables.h"
 #include "console.h"
@@ -28,7 +29,10 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     check_handles();
     check_finding();
     check_drivers();
+    UINTN handles = all_handles();
     check_images();
+    check_load_file();
+    holds("UnloadImage.no-handle-left", all_handles() == handles);
     check_paths();
     check_variables();
     check_console();
