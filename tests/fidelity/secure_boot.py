@@ -22,11 +22,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from virt.firmware.efi import guids
 from virt.firmware.efi.efivar import EfiVarList
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
 import qemu
 import signed_images
+from efi_services.guids import IMAGE_SECURITY_DATABASE
 from efi_services.tcg.events import type_name
 from payloads.catalogue import program
 from report import table
@@ -47,6 +49,8 @@ def there(folder: Path, lists: dict[str, bytes]) -> bytes:
     for name, data in lists.items():
         variable = listed.create(name)
         variable.data, variable.attr = data, _KEY_ATTRIBUTES
+        if name.startswith("db"):
+            variable.guid = guids.parse_str(str(IMAGE_SECURITY_DATABASE))
     listed.enable_secureboot()
     store.write_varstore(str(folder / "variables.fd"), listed)
     with qemu.swtpm(folder) as socket:
@@ -169,7 +173,7 @@ def main() -> int:
     parser.add_argument("-o", dest="output", type=Path, default=OUTPUT, help="the page")
     parser.add_argument("--keep", type=Path, help="keep images, keys and consoles in this folder")
     options = parser.parse_args()
-    tools = all(shutil.which(each) for each in ("qemu-system-x86_64", "swtpm", "sbsign"))
+    tools = all(shutil.which(each) for each in ("qemu-system-x86_64", "swtpm", "sbsign", "openssl"))
     if not tools or not all(map(os.path.isfile, (CODE, LAYOUT))):
         print("install the packages qemu-system-x86 ovmf swtpm sbsigntool", file=sys.stderr)
         return _MISSING

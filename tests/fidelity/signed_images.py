@@ -6,13 +6,21 @@ import datetime
 import hashlib
 import struct
 import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib import util
+from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from efi_services.secure_boot.signature_list import (
@@ -25,12 +33,27 @@ from efi_services.secure_boot.signature_list import (
 )
 from payloads.pe import authenticode, read_image
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-#: Who is in db: the machine's owner, an authority, one who was revoked, and two whose certificates dbx has by digest.
-TRUSTED = ("mine", "authority", "revoked", "digest", "later")
+#: Who is in db: the machine's owner, an authority, one who was revoked, and three whose
+#: certificates dbx has by digest, two of them from some time on.
+TRUSTED = ("mine", "authority", "revoked", "digest", "later", "future")
+#: What the unit tests sign with.
+_UNIT_TESTS = Path(__file__).parents[1] / "efi_services" / "secure_boot"
 _NOW = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+
+
+def _borrowed(name: str) -> Any:
+    spec = util.spec_from_file_location(f"borrowed_{name}", _UNIT_TESTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# What the tests have in their path.
+sys.path.append(str(_UNIT_TESTS.parents[1] / "making"))
+_SIGNING, _STAMPING = _borrowed("conftest"), _borrowed("test_timestamp")
 
 
 @dataclass(frozen=True)
@@ -43,6 +66,8 @@ class Case:
     listed: str = ""
     torn: int = 0
     text: bool = False
+    #: Who says that there was the signature by now.
+    seen_by: str = ""
 
 
 #: In the order of their names on the disk.
@@ -56,6 +81,10 @@ CASES = (
     Case("signed by a key in no list, and by one in db", ("stranger", "mine")),
     Case("signed by a key whose certificate's digest is in dbx", ("digest",)),
     Case("signed by a key whose certificate dbx revokes from 2020 on, without a timestamp", ("later",)),
+    Case("signed by a key whose certificate dbx revokes from 2020 on, with a timestamp", ("later",), seen_by="known"),
+    Case("signed by a key whose certificate dbx revokes from 2100 on, without a timestamp", ("future",)),
+    Case("signed by a key whose certificate dbx revokes from 2100 on, with a timestamp", ("future",), seen_by="known"),
+    Case("the same, the timestamp by somebody who is not in dbt", ("future",), seen_by="other"),
     Case("signed by a key in db, then changed", ("mine",), flipped=True),
     Case("signed by a key in db, its own digest in dbx", ("mine",), listed="dbx"),
     Case("not signed, its own digest in db", listed="db"),
@@ -82,8 +111,6 @@ def _make(folder: Path, name: str, issuer: str) -> None:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signing = key
     if issuer != name:
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
         signing = load_pem_private_key((folder / f"{issuer}.key").read_bytes(), None)  # type: ignore[assignment]
     made = (
         x509.CertificateBuilder()
@@ -127,7 +154,8 @@ def make_images(folder: Path, program: bytes) -> list[bytes]:
         image = bytearray(program)
         at = read_image(program).sections[0].raw_offset + read_image(program).sections[0].raw_size - 4
         struct.pack_into("<I", image, at, number)
-        data = bytearray(sign(folder, bytes(image), case.signers))
+        signed = _stamped(folder, bytes(image), case) if case.seen_by else sign(folder, bytes(image), case.signers)
+        data = bytearray(signed)
         if case.flipped:
             data[at - 4] ^= 1
         if case.torn:
@@ -142,6 +170,27 @@ def make_images(folder: Path, program: bytes) -> list[bytes]:
     return made
 
 
+def _stamped(folder: Path, image: bytes, case: Case) -> bytes:
+    """The image with a signature that bears a timestamp."""
+    (name,) = case.signers
+    loaded = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+    signer = _SIGNING.Signer(loaded, load_pem_private_key((folder / f"{name}.key").read_bytes(), None))
+    authority = _STAMPING.Seen(folder / f"tsa-{case.seen_by}")
+
+    def added(value: bytes) -> bytes:
+        token = authority.token(value)
+        return bytes(_SIGNING.der(0x30, _STAMPING.OID, _SIGNING.der(0x31, token)))
+
+    padded = image + bytes(-len(image) % 8)
+    signature = _SIGNING.sign_image(authenticode(padded), signer, added=added)
+    # WIN_CERTIFICATE (UEFI 2.10, section 32.2.4): its length, revision 2.0, PKCS #7.
+    table = struct.pack("<IHH", 8 + len(signature), 0x0200, 2) + signature
+    table += bytes(-len(table) % 8)
+    made = bytearray(padded + table)
+    struct.pack_into("<II", made, _security(padded), len(padded), len(table))
+    return bytes(made)
+
+
 def _security(image: bytes) -> int:
     """Where a PE32+ file says where its certificates are."""
     pe: int = struct.unpack_from("<I", image, 0x3C)[0]
@@ -149,7 +198,7 @@ def _security(image: bytes) -> int:
 
 
 def databases(folder: Path, images: list[bytes]) -> dict[str, bytes]:
-    """PK, KEK, db and dbx, as signature lists."""
+    """PK, KEK and the databases, as signature lists."""
     digests = {
         name: [
             Signature(CERT_SHA256, NOBODY, authenticode(image))
@@ -163,12 +212,14 @@ def databases(folder: Path, images: list[bytes]) -> dict[str, bytes]:
         certificate(folder, "revoked"),
         _by_digest(folder, "digest", (0, 0, 0)),
         _by_digest(folder, "later", (2020, 1, 1)),
+        _by_digest(folder, "future", (2100, 1, 1)),
     ]
     return {
         "PK": pack([owner]),
         "KEK": pack([owner]),
         "db": pack([*(certificate(folder, name) for name in TRUSTED), *digests["db"]]),
         "dbx": pack([*revoked, *digests["dbx"]]),
+        "dbt": pack([certificate(folder / "tsa-known", "root")]),
     }
 
 

@@ -34,10 +34,13 @@ ess_cert_id_alg = sha256
 
 
 class Seen:
-    """A timestamp authority of OpenSSL's."""
+    """A timestamp authority of OpenSSL's, in a folder: new, or as it is there."""
 
     def __init__(self, folder):
         self.folder = folder
+        if (folder / "serial").exists():
+            return
+        folder.mkdir(exist_ok=True)
         (folder / "extensions").write_text(
             "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n"
         )
