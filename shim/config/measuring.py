@@ -169,7 +169,7 @@ class SecureLaunch(Model):
     SLR table that names a function. *heap* is the size of the TXT heap. *processors* tells of each of the other
     processors whether it waits. Without *boot_processor* the run is not on the boot processor. *dma_protection* says
     whether the chipset can keep devices from memory, *locality* which locality of the TPM the firmware does not let
-    go of.
+    go of. With *offered* false a stub finds none of it.
     """
 
     kernel: Literal["2026", "2025", "2024"] = "2026"
@@ -179,3 +179,4 @@ class SecureLaunch(Model):
     boot_processor: bool = True
     dma_protection: bool = True
     locality: Annotated[int, Field(ge=0, le=4)] | None = None
+    offered: bool = True

@@ -116,9 +116,13 @@ def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool) -> Next:
         raise DiffersError(f"{run.path}: {why}: {REBOOT}")
     entries = ima_list.read_buffer(loaded.ima)
     before = run.report.kexec.ima.address if run.report.kexec is not None else None
-    platform = load_platform(str(run.path / "platform.toml")).with_disks(())
+    platform = load_platform(str(run.path / "platform.toml"))
+    if platform.sha256 != run.report.platform.sha256:
+        raise UnreadableError(f"{run.path / 'platform.toml'}: not the platform that run.json tells of")
+    platform = platform.with_disks(())
     if platform.tpm is not None and platform.tpm.swtpm is not None:
         raise UsageError(f"{run.path}: its TPM was an swtpm, whose state is not in the run folder")
+    _check_banks(run, platform, resumed)
     if relaunch and platform.slaunch is None:
         raise UsageError(f"--relaunch: platform {platform.name} has nothing to launch a kernel dynamically with")
     going_on = tables.carried(run)
@@ -126,7 +130,7 @@ def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool) -> Next:
     platform = platform.model_copy(
         update={
             "tables": (*(each for each in platform.tables if each.vendor not in vendors), *going_on.tables),
-            "slaunch": platform.slaunch if relaunch else None,
+            "slaunch": platform.slaunch and platform.slaunch.model_copy(update={"offered": relaunch}),
         }
     )
     told = handover.place(platform, len(loaded.ima), before)
@@ -149,6 +153,15 @@ def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool) -> Next:
     handed = (("measurement list", told.address, loaded.ima),)
     link = Link(_extended(resumed, entries), handed, chain, kexec)
     return Next(told.platform, link, told.stages)
+
+
+def _check_banks(run: RunFolder, platform: Platform, resumed: Resumed) -> None:
+    """Refuse registers that the platform doesn't have."""
+    wanted = {} if platform.tpm is None else {"tpm": set(platform.tpm.active)}
+    wanted |= {} if platform.cc is None else {platform.cc.kind: {platform.cc.hash}}
+    found = {kind: {bank.label for bank in next(iter(told.values()))} for kind, told in resumed.registers.items()}
+    if found != wanted:
+        raise UnreadableError(f"{run.path / 'measurements.json'}: other registers than the platform's")
 
 
 def _segments(loaded: Loaded) -> tuple[bool, str]:

@@ -158,7 +158,7 @@ def _graphics(platform: Platform) -> firmware_platform.Graphics | None:
 
 def _slaunch(platform: Platform) -> firmware_platform.SecureLaunch | None:
     settings = platform.slaunch
-    if settings is None:
+    if settings is None or not settings.offered:
         return None
     return firmware_platform.SecureLaunch(
         generation=settings.kernel,

@@ -9,6 +9,7 @@ from efi_services.resume import Resumed
 from efi_services.secure_boot.modes import Mode
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.registers import PCRS
 from efi_services.variables import MAX_STORAGE, Variable
 from shim.errors import UnreadableError
 from shim.session.measurements import FILES
@@ -69,7 +70,7 @@ def _registers(run: RunFolder, told: dict[str, Any]) -> dict[int, dict[Algorithm
         banks = {tuple(values) for values in found.values()}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UnreadableError(f"{path}: damaged") from None
-    if not sizes or len(banks) != 1 or not all(0 <= index < 24 for index in found):
+    if not sizes or len(banks) != 1 or set(found) != set(range(PCRS) if told["kind"] == "tpm" else range(1, 5)):
         raise UnreadableError(f"{path}: damaged")
     return found
 

@@ -49,6 +49,13 @@ def test_variables_that_do_not_fit_are_not_offered(folder):
     assert b"S\0e\0c\0u\0r\0e\0B\0o\0o\0t\0" not in code
 
 
+def test_a_guest_sees_only_what_outlives_boot_services(folder):
+    for name, attributes in (("shown", 6), ("hidden", 2)):
+        folder.state.variables.append(Variable(name=name, vendor=PROPERTIES, attributes=attributes, data="00"))
+    _, code, _, _ = made(folder)
+    assert [name.encode("utf-16-le") in code for name in ("shown", "hidden")] == [True, False]
+
+
 def test_what_the_platform_forbids_stays_forbidden(folder):
     at = folder.state.configuration_tables[PROPERTIES] + 4
 

@@ -202,6 +202,9 @@ def test_registers_of_a_launch_stay_unless_it_is_done_again(command, first, tmp_
     assert follow(command, first, "again", "--relaunch").code == 0
     again = report(tmp_path / "again")
     assert again["launch"]["launched"]
+    # A link without a launch may lie between.
+    assert follow(command, "kept", "later", "--relaunch").code == 0
+    assert report(tmp_path / "later")["launch"]["launched"]
     # The same is launched, and its boot_params lead to the measurement list now.
     assert pcrs(tmp_path / "again")[18] != pcrs(first)[18]
     (measured,) = [each for each in again["measurements"] if each["description"] == "dynamic launch"]
@@ -223,6 +226,12 @@ def test_variables_stay(command, tmp_path):
     assert [each["data"] for each in one if each["name"] == "Mine"] == ["cafe"]
 
 
+def _rename_bank(told, old, new):
+    for values in told["sets"][0]["registers"].values():
+        values[new] = "00" * 64
+        del values[old]
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "says"),
     [
@@ -232,6 +241,10 @@ def test_variables_stay(command, tmp_path):
         (STATE, lambda told: told["configuration_tables"].update(x=1), "damaged"),
         (MEASURED, lambda told: told["sets"][0]["registers"]["3"].update(sha1="00"), "damaged"),
         (MEASURED, lambda told: told["sets"][0]["registers"].update({"99": {}}), "damaged"),
+        (MEASURED, lambda told: told["sets"][0]["registers"].pop("10"), "damaged"),
+        (MEASURED, lambda told: told["sets"][0]["registers"].clear(), "damaged"),
+        (MEASURED, lambda told: told["sets"].clear(), "other registers than the platform's"),
+        (MEASURED, lambda told: _rename_bank(told, "sha256", "sha512"), "other registers than the platform's"),
         (MEASURED, lambda told: told["sets"][0].pop("kind"), "damaged"),
         (MEASURED, lambda told: told["sets"][0].update(kind="../x"), "damaged"),
     ],
@@ -243,6 +256,14 @@ def test_a_folder_that_is_damaged(command, first, file, damage, says):
     done = follow(command, first, "two")
     assert done.code == 10
     assert f"{file}: {says}" in done.err
+
+
+def test_another_platform(command, first):
+    path = first / "platform.toml"
+    path.write_text(path.read_text().replace("westmere", "nehalem"))
+    done = follow(command, first, "two")
+    assert done.code == 10
+    assert "not the platform that run.json tells of" in done.err
 
 
 def test_a_log_that_is_damaged(command, first):
@@ -288,7 +309,7 @@ def test_a_link_is_not_done_again_alone(command, first):
 @pytest.mark.kernel
 @pytest.mark.parametrize(
     ("kernel_name", "platform"),
-    [("debian:trixie/cloud-amd64", "q35-tpm"), ("debian:trixie/cloud-arm64", "virt-arm64-tpm")],
+    [("debian:bookworm/cloud-amd64", "q35-tpm"), ("debian:trixie/cloud-arm64", "virt-arm64-tpm")],
 )
 def test_a_chain_of_three_kernels(command, kernel, tmp_path, kernel_name, platform):
     path = kernel(kernel_name).path
