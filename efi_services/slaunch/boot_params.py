@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from efi_services.memory_map import PAGE
+
 if TYPE_CHECKING:
     from efi_services.ports import Memory
 
@@ -51,8 +53,9 @@ def read(memory: Memory, address: int) -> BootParams:
 
 
 def _text_bytes(memory: Memory, address: int) -> int:
-    """The bytes of a text with its zero."""
-    for size in range(1, _MOST + 1):
-        if memory.read(address + size - 1, 1) == b"\0":
-            return size
-    return _MOST
+    """The bytes of a text with its zero; it may end in the last page of memory."""
+    here = PAGE - address % PAGE
+    end = memory.read(address, here).find(0)
+    if end < 0 and here < _MOST:
+        end = memory.read(address, _MOST).find(0)
+    return end + 1 or _MOST

@@ -29,6 +29,13 @@ def test_what_is_not_there_is_nothing():
     assert read(Bytes(bytes(4096)), 0) == BootParams(0, (0, 0), (0, 0), (0, 0))
 
 
+def test_a_text_that_goes_on_in_the_next_page():
+    page = bytearray(8192)
+    page[4090:4100] = b"x" * 10
+    struct.pack_into("<I", page, 0x228, 4090)
+    assert read(Bytes(page), 0).command_line == (4090, 11)
+
+
 def test_a_text_without_an_end():
     page = bytearray(b"x" * 8192)
     page[:4096] = bytes(4096)

@@ -4,11 +4,14 @@ import hashlib
 import json
 import shutil
 import struct
+import tomllib
 
 import pytest
+import tomli_w
 
 from efi_services.tcg import log
 from efi_services.tcg.algorithms import Algorithm
+from shim.config.platform import load_platform
 from shim.handoff import ram_image
 from shim.measure.ima_list import Entry, boot_aggregate, decode, pcr_10, read_buffer
 
@@ -264,6 +267,18 @@ def test_another_platform(command, first):
     done = follow(command, first, "two")
     assert done.code == 10
     assert "not the platform that run.json tells of" in done.err
+
+
+def test_an_swtpm_is_not_in_the_folder(command, first):
+    path = first / "platform.toml"
+    settings = tomllib.loads(path.read_text())
+    settings["tpm"] = {"swtpm": "127.0.0.1:2321"}
+    path.write_text(tomli_w.dumps(settings))
+    told = report(first)
+    told["platform"]["sha256"] = load_platform(str(path)).sha256
+    (first / "run.json").write_text(json.dumps(told))
+    done = follow(command, first, "two")
+    assert (done.code, "its TPM was an swtpm" in done.err) == (2, True), done.err
 
 
 def test_a_log_that_is_damaged(command, first):
