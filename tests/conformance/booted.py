@@ -85,7 +85,9 @@ def of_theirs(machine: str, folder: Path) -> dict[str, Line]:
         LIMIT_S,
     )  # fmt: skip
     (folder / "console").write_bytes(said)
-    left = Edk2VarStore(str(variables)).get_varlist().get(VARIABLE)
+    # A flash that its firmware has not got to is blank, and no store.
+    stored = Edk2VarStore.probe(str(variables))
+    left = Edk2VarStore(str(variables)).get_varlist().get(VARIABLE) if stored else None
     if left is None or str(left.guid) != VENDOR:
         raise Broken(f"it did not come to its end; its last words: {said[-80:]!a}")
     return checks(said.decode("utf-8", "replace"), left.data.decode("ascii", "replace"))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from efi_services.device_path import END
+from efi_services.dispatch import RunEnds
+from efi_services.drivers import MAX_DRIVERS
 from efi_services.guids import DRIVER_BINDING, Guid
 from efi_services.handles import BY_CHILD_CONTROLLER, BY_DRIVER, EXCLUSIVE, GET_PROTOCOL
 from efi_services.status import Status
@@ -199,3 +201,24 @@ def test_a_driver_without_an_interface_is_none(guest):
     bus, nobody = install(guest, BUS, 1), install(guest, DRIVER_BINDING, 0)
     assert connect(guest, bus) == Status.NOT_FOUND
     assert disconnect(guest, bus, nobody) == Status.INVALID_PARAMETER
+
+
+def test_a_driver_that_connects_what_it_is_asked_about_comes_to_an_end(guest):
+    bus = install(guest, BUS, 1)
+    ask = guest.function(lambda *_: connect(guest, bus))
+    install(guest, DRIVER_BINDING, guest.put(struct.pack("<QQQI4xQQ", ask, ask, ask, 1, guest.payload, 0)))
+    with pytest.raises(RunEnds, match="nested"):
+        connect(guest, bus)
+
+
+def test_children_that_are_each_others(guest):
+    driver, first, second = Driver(guest), install(guest, BUS, 1), install(guest, BUS, 2)
+    assert driver.open(first, BY_CHILD_CONTROLLER, second) == Status.SUCCESS
+    assert driver.open(second, BY_CHILD_CONTROLLER, first) == Status.SUCCESS
+    assert connect(guest, first, recursive=1) == Status.SUCCESS
+    assert driver.journal == [("start", first), ("start", second)]
+
+
+def test_a_list_of_drivers_without_an_end(guest):
+    bus = install(guest, BUS, 1)
+    assert connect(guest, bus, guest.put(struct.pack("<Q", bus) * (MAX_DRIVERS + 1))) == Status.INVALID_PARAMETER
