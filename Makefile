@@ -67,6 +67,7 @@ secure-boot: $(DEV_STAMP) engine
 bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/commands.py
+	$(BIN)/python tests/bench/directory.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
 

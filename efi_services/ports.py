@@ -50,7 +50,7 @@ class Memory(Protocol):
         """*size* bytes at *address*; raises MemoryFault outside memory."""
 
     def view(self, address: int, size: int) -> memoryview:
-        """The same for the firmware's own use: no part of what a call reads."""
+        """The memory itself, for the firmware's own use: looking at it is no part of what a call reads."""
 
     def write(self, address: int, data: bytes) -> None:
         """Put *data* at *address*; raises MemoryFault outside memory."""

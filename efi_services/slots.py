@@ -26,7 +26,7 @@ _LASTING = ("runtime services table", "system table")
 class _Table:
     """A table as the firmware left it, or as it was last seen. *slots* has the names by their offsets."""
 
-    address: int
+    memory: memoryview
     slots: Mapping[int, str]
     own: bytes
     seen: bytes
@@ -42,8 +42,9 @@ class Slots:
     def watch(self, name: str, address: int, slots: Mapping[int, str]) -> None:
         """Take a table as it is by now for right; what was replaced in it and told of before stays so."""
         size = max(slots) + self._firmware.abi.pointer_bytes
-        data = bytes(self._firmware.memory.view(address, size))
-        self._tables[name] = _Table(address, slots, data, data)
+        memory = self._firmware.memory.view(address, size)
+        data = memory.tobytes()
+        self._tables[name] = _Table(memory, slots, data, data)
 
     def watch_services(self, name: str, address: int, services: Sequence[Service | None]) -> None:
         """The same for a table of services."""
@@ -64,13 +65,13 @@ class Slots:
     def look(self, caller: str | None = None) -> None:
         """Tell of slots that were replaced since the last look; *caller* is the image that calls, None at the end."""
         for name, table in self._tables.items():
-            if self._firmware.memory.view(table.address, len(table.seen)) != table.seen:
+            if table.memory.tobytes() != table.seen:
                 self._compare(name, table, caller)
 
     def _compare(self, name: str, table: _Table, caller: str | None) -> None:
         firmware = self._firmware
         width = firmware.abi.pointer_bytes
-        data = bytes(firmware.memory.view(table.address, len(table.seen)))
+        data = table.memory.tobytes()
         for at, slot in table.slots.items():
             now = data[at : at + width]
             if now in (table.seen[at : at + width], table.own[at : at + width]):

@@ -124,6 +124,7 @@ PROGRAMS = (
     Program("handoff_like"),
     Program("own_exit", machines=WIDE),
     Program("load_all", machines=("x86_64",)),
+    Program("list_files", machines=("x86_64",)),
     Program("lasting", machines=WIDE),
     Program("slaunch", machines=("x86_64",)),
     Program("early_code", machines=X86),

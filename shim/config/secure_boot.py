@@ -120,7 +120,7 @@ def read_signatures(content: bytes, owner: UUID) -> tuple[Signature, ...]:
     if b"-----BEGIN" in content:
         try:
             certificates = x509.load_pem_x509_certificates(content)
-        except ValueError as why:
+        except (ValueError, x509.InvalidVersion) as why:
             raise ValueError(f"no certificates in PEM: {why}") from None
         encoded = [each.public_bytes(Encoding.DER) for each in certificates]
     elif content.startswith(b"\x30"):

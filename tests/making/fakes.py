@@ -31,7 +31,7 @@ class FakeMemory:
 
     def view(self, address, size):
         at = self._at(address, size, write=False)
-        return memoryview(bytes(self.data[at : at + size]))
+        return memoryview(self.data)[at : at + size]
 
     def write(self, address, data):
         at = self._at(address, len(data), write=True)

@@ -1,5 +1,6 @@
 """Keys of Secure Boot from wherever a platform has them."""
 
+import base64
 import datetime
 import hashlib
 import json
@@ -20,6 +21,7 @@ from efi_services.secure_boot.signature_list import CERT_SHA256, CERT_X509, Sign
 from efi_services.tcg.events import variable_data
 from efi_services.types import Guid
 from shim.config.platform import load_platform
+from shim.config.secure_boot import known_certificate, read_signatures
 from shim.errors import UnreadableError, UsageError
 from shim.session.build import build
 
@@ -192,3 +194,15 @@ def test_what_is_wrong_is_said_in_a_line(load, text, why):
     with pytest.raises(UsageError, match=why) as refused:
         load(text)
     assert "\n" not in str(refused.value)
+
+
+def test_a_certificate_of_a_version_that_there_is_not():
+    der = known_certificate("debian.org/debian-2016")
+    if der.startswith(b"-----BEGIN"):
+        der = x509.load_pem_x509_certificate(der).public_bytes(Encoding.DER)
+    version = b"\xa0\x03\x02\x01"
+    assert version in der[:32]
+    text = base64.encodebytes(der.replace(version + b"\x02", version + b"\x35", 1)).decode()
+    content = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n".encode()
+    with pytest.raises(ValueError, match="no certificates in PEM: 53 is not a valid X509 version"):
+        read_signatures(content, ME)
