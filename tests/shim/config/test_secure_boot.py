@@ -197,9 +197,8 @@ def test_what_is_wrong_is_said_in_a_line(load, text, why):
 
 
 def test_a_certificate_of_a_version_that_there_is_not():
-    der = known_certificate("debian.org/debian-2016")
-    if der.startswith(b"-----BEGIN"):
-        der = x509.load_pem_x509_certificate(der).public_bytes(Encoding.DER)
+    known = x509.load_pem_x509_certificate(known_certificate("debian.org/debian-2016"))
+    der = known.public_bytes(Encoding.DER)
     version = b"\xa0\x03\x02\x01"
     assert version in der[:32]
     text = base64.encodebytes(der.replace(version + b"\x02", version + b"\x35", 1)).decode()
