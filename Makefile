@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity secure-boot conformance clean
+.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity secure-boot conformance boot clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -62,6 +62,10 @@ conformance: $(DEV_STAMP) engine
 # qemu-system-x86, ovmf, swtpm and sbsigntool.
 secure-boot: $(DEV_STAMP) engine
 	$(BIN)/python tests/fidelity/secure_boot.py
+# Boots kernels from their hand-offs in QEMU, and writes docs/booted.csv; needs qemu-system-x86, qemu-system-arm,
+# qemu-system-misc, opensbi and swtpm. Ten kernels take five minutes or so.
+boot: $(DEV_STAMP) engine
+	PYTHONPATH=tests/fidelity $(BIN)/python tests/booting/booting.py
 
 # Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from shim.errors import MissingError, NotRunnableError
+from shim.errors import MissingError, NotRunnableError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shim.config.platform import Platform
 
 #: The first version whose machines are like our platforms.
@@ -23,7 +25,8 @@ _VERSION_S = 30
 class Board:
     """A machine of QEMU's: how it is asked for, and where its RAM begins.
 
-    *above* is where RAM goes on that has no room below. *kept* is RAM that belongs to the machine's own firmware.
+    *above* is where RAM goes on that has no room below. *kept* is RAM that belongs to the machine's own firmware. *tpm*
+    is its TPM, where kernels find one without being told of it.
     """
 
     program: str
@@ -34,6 +37,7 @@ class Board:
     above: int | None = None
     options: tuple[str, ...] = ()
     kept: tuple[int, int] = (0, 0)
+    tpm: str | None = None
 
 
 BOARDS = {
@@ -47,6 +51,7 @@ BOARDS = {
         # With instructions counted, interrupts come between blocks of code. Without, QEMU 7.2 gives kernels wrong flags
         # after some, and three boots out of five end in a fault.
         options=("-icount", "shift=auto,sleep=off"),
+        tpm="tpm-tis",
     ),
     "aarch64": Board(
         "qemu-system-aarch64",
@@ -97,13 +102,27 @@ def check(board: Board) -> None:
         raise MissingError(f"{board.program} is of version {found[1]}.{found[2]}: {wanted}")
 
 
-def command(board: Board, platform: Platform, ram: str, rom: str) -> list[str]:
-    """The words of QEMU's command, with RAM and ROM in files."""
+def command(board: Board, platform: Platform, ram: str, rom: str, swtpm: Path | None = None) -> list[str]:
+    """The words of QEMU's command, with RAM and ROM in files, and a TPM at the control socket of an swtpm.
+
+    Raises:
+        UsageError: a TPM is wanted where a kernel would not find it, or its path can't be said.
+    """
     machine = f"{board.machine},accel=tcg,memory-backend=ram"
     if board.above is not None and platform.memory.low_limit < board.above:
         machine += f",max-ram-below-4g={platform.memory.low_limit}"
     if platform.exception_level > 1:
         machine += ",virtualization=on"
+    tpm: tuple[str, ...] = ()
+    if swtpm is not None:
+        if board.tpm is None or platform.tpm is None:
+            raise UsageError(f"--swtpm: the kernel of a run on {platform.name} would not find a TPM")
+        if "," in str(swtpm):
+            raise UsageError(f"--swtpm {swtpm}: QEMU takes no comma in the path of a socket")
+        tpm = (
+            "-chardev", f"socket,id=tpm,path={swtpm}", "-tpmdev", "emulator,id=tpm,chardev=tpm",
+            "-device", f"{board.tpm},tpmdev=tpm",
+        )  # fmt: skip
     size = platform.memory.size
     # Also where the guest reads the machine's own clock, nothing comes from the host's.
     clock = platform.firmware.start_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -112,6 +131,6 @@ def command(board: Board, platform: Platform, ram: str, rom: str) -> list[str]:
         "-object", f"memory-backend-file,id=ram,size={size},mem-path={ram},share=on",
         *(("-bios", "default", "-kernel", rom) if platform.machine == "riscv64" else ("-bios", rom)),
         "-rtc", f"base={clock},clock=vm", "-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
-        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+        *tpm, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from shim.machine.ram import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from shim.boot.given import Given
 
@@ -27,12 +28,17 @@ _MOST_SAID = 1 << 16
 _READ = 1 << 16
 
 
-def boot(given: Given, digest: str, max_seconds: float, show: Callable[[bytes], None]) -> bool:
+def boot(
+    given: Given, digest: str, max_seconds: float, show: Callable[[bytes], None], swtpm: Path | None = None
+) -> bool:
     """Let the kernel run; *show* gets what it writes to the serial port. Says whether the guest came to its end.
+
+    *swtpm* is the control socket of a software TPM for it.
 
     Raises:
         MissingError: there is no QEMU, or an old one.
         NotRunnableError: no machine of QEMU's can be brought to that state, or QEMU refuses.
+        UsageError: the machine has no TPM.
         UnreadableError: the image of RAM is damaged, or its pages haven't *digest*.
     """
     board = board_of(given.platform)
@@ -41,7 +47,7 @@ def boot(given: Given, digest: str, max_seconds: float, show: Callable[[bytes], 
     at = entry.place(given.state, lambda address, size: memoryview(given.ram.read(address, size)))
     page = entry.page(given.state, at)
     with SharedRam(given.platform.memory.ranges) as ram, _file(entry.rom(given.state.architecture, at)) as rom:
-        words = command(board, given.platform, f"/proc/self/fd/{ram.file}", f"/proc/self/fd/{rom}")
+        words = command(board, given.platform, f"/proc/self/fd/{ram.file}", f"/proc/self/fd/{rom}", swtpm)
         with _Qemu(words, (ram.file, rom), until) as qemu:
             # While the machine starts, on another CPU.
             pages = list(given.ram.pages())

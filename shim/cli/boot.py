@@ -14,6 +14,10 @@ def boot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made with --dump-ram.")],
     force: Annotated[bool, typer.Option("--force", help="Also where the hand-off breaks a rule.")] = False,
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
+    swtpm: Annotated[
+        Path | None,
+        typer.Option(metavar="SOCKET", help="Give the machine a TPM: the control socket of a running swtpm."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors, and what the guest says.")] = False,
 ) -> None:
     """Go on with a run in QEMU, from the kernel's first instruction; what the guest writes goes to stdout."""
@@ -34,7 +38,7 @@ def boot(
     live = Live(quiet=quiet)
     serial = Serial(sys.stdout)
     try:
-        ended = go_on(given(folder), folder.report.memory.digest, max_seconds, serial.write)
+        ended = go_on(given(folder), folder.report.memory.digest, max_seconds, serial.write, swtpm)
         why = f"it ran for {max_seconds:g} seconds"
     except KeyboardInterrupt:
         ended, why = False, "interrupted"

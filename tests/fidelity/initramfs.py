@@ -33,6 +33,7 @@ dmesg > /out/dmesg
 # What the kernel says from here on would end up within the archive.
 dmesg -n 1
 for module in {modules}; do insmod /modules/$module; done
+[ -d /sys/firmware/efi/efivars ] && mount -t efivarfs efivarfs /sys/firmware/efi/efivars
 # Files of these file systems tell no size, so they are copied before they are packed.
 for each in {collected}; do
     [ -e "$each" ] || continue
@@ -46,14 +47,19 @@ tar -c -z -f /archive -C /out .
 echo "{begin}$(sha256sum < /archive)"
 base64 /archive
 echo "{end}"
-poweroff -f
+{leave}
 """
 
 
-def build(busybox: bytes, modules: Mapping[str, bytes]) -> bytes:
-    """The initramfs: busybox, the modules, and an init that does it all."""
+def build(
+    busybox: bytes,
+    modules: Mapping[str, bytes],
+    collected: tuple[str, ...] = COLLECTED,
+    leave: str = "poweroff -f",
+) -> bytes:
+    """The initramfs: busybox, the modules, and an init that does it all, and in the end leaves."""
     init = _INIT.format(
-        modules=" ".join(modules), collected=" ".join(COLLECTED), begin=BEGIN.decode(), end=END.decode()
+        modules=" ".join(modules), collected=" ".join(collected), begin=BEGIN.decode(), end=END.decode(), leave=leave
     )
     files = [(name, 0o40755, b"", (0, 0)) for name in _FOLDERS]
     files += [

@@ -29,18 +29,23 @@ def busybox(architecture: str, cache: Path) -> bytes:
 
 def tpm_modules(entry: Entry, kernel: Fetched, cache: Path) -> dict[str, bytes]:
     """The modules of the kernel's driver for a TPM at the usual place, unpacked; none where it is built in."""
-    # Since 6.19 the modules have a package of their own.
     package = kernel.package.replace("linux-binary-", "linux-modules-")
     config = "config-*" if package == kernel.package else "config"
     config_package = package.replace("linux-modules-", "linux-base-")
     (settings,) = files(entry.suite, entry.architecture, re.escape(config_package), (config,), cache)
     if re.search(rb"^CONFIG_TCG_TIS=y$", settings, re.MULTILINE):
         return {}
-    names = tuple(f"{name}*" for name in MODULES)
-    packed = files(entry.suite, entry.architecture, re.escape(package), names, cache)
+    return modules(entry, kernel, MODULES, cache)
+
+
+def modules(entry: Entry, kernel: Fetched, names: tuple[str, ...], cache: Path) -> dict[str, bytes]:
+    """Modules of a kernel, unpacked."""
+    # Since 6.19 the modules have a package of their own.
+    package = re.escape(kernel.package.replace("linux-binary-", "linux-modules-"))
+    packed = files(entry.suite, entry.architecture, package, tuple(f"{name}*" for name in names), cache)
     return {
         name: lzma.decompress(data) if data.startswith(b"\xfd7zXZ") else data
-        for name, data in zip(MODULES, packed, strict=True)
+        for name, data in zip(names, packed, strict=True)
     }
 
 

@@ -16,7 +16,8 @@ BUILT = SOURCES / "built"
 #: Of each architecture: the compiler's flags for assembly, and for C besides; and where the program in the ROM lies.
 ARCHITECTURES = {
     "x86_64": ((), ("-mgeneral-regs-only", "-mno-red-zone", "-mcmodel=small"), 0xFFFF_F000),
-    "aarch64": ((), ("-mgeneral-regs-only", "-mcmodel=tiny"), 0),
+    # x18 is the platform's, which is to be left alone (UEFI 2.10, section 2.3.6.4).
+    "aarch64": ((), ("-mgeneral-regs-only", "-mcmodel=tiny", "-ffixed-x18"), 0),
     "riscv64": (
         ("-march=rv64imafd", "-mabi=lp64d", "-mno-relax"),
         ("-march=rv64ima", "-mabi=lp64", "-mcmodel=medany"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shim.boot.machines import BOARDS, board_of, check, command
 from shim.config.platform import load_platform
-from shim.errors import MissingError, NotRunnableError
+from shim.errors import MissingError, NotRunnableError, UsageError
 
 
 @pytest.fixture
@@ -40,6 +42,25 @@ def test_ready_platforms_have_a_machine(name, program):
 def test_more_memory_than_has_room_below():
     platform = load_platform("q35").with_memory(3 << 30)
     assert "max-ram-below-4g=2147483648" in command(board_of(platform), platform, "/ram", "/rom")[2]
+
+
+def test_a_tpm(tmp_path):
+    platform = load_platform("q35-tpm")
+    words = " ".join(command(board_of(platform), platform, "/ram", "/rom", tmp_path / "socket"))
+    assert f"socket,id=tpm,path={tmp_path}/socket -tpmdev emulator,id=tpm,chardev=tpm -device tpm-tis" in words
+
+
+@pytest.mark.parametrize("name", ["q35", "virt-arm64-tpm", "virt-riscv64"])
+def test_no_kernel_would_find_a_tpm(name):
+    platform = load_platform(name)
+    with pytest.raises(UsageError, match=f"run on {name} would not find a TPM"):
+        command(board_of(platform), platform, "/ram", "/rom", Path("socket"))
+
+
+def test_the_path_of_a_socket_adds_no_option():
+    platform = load_platform("q35-tpm")
+    with pytest.raises(UsageError, match="comma"):
+        command(board_of(platform), platform, "/ram", "/rom", Path("s,server=on"))
 
 
 @pytest.mark.parametrize("name", ["bare-x86_64", "bare-i386", "q35-ia32", "virt-arm"])
