@@ -62,6 +62,7 @@ conformance: $(DEV_STAMP) engine
 # qemu-system-x86, ovmf, swtpm and sbsigntool.
 secure-boot: $(DEV_STAMP) engine
 	$(BIN)/python tests/fidelity/secure_boot.py
+
 # Boots kernels from their hand-offs in QEMU, and writes docs/booted.csv; needs qemu-system-x86, qemu-system-arm,
 # qemu-system-misc, opensbi and swtpm. Ten kernels take five minutes or so.
 boot: $(DEV_STAMP) engine
@@ -72,6 +73,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/commands.py
 	$(BIN)/python tests/bench/directory.py
+	$(BIN)/python tests/bench/booting.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
 
