@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
@@ -70,9 +71,11 @@ def given(run: RunFolder) -> Given:
         raise UnreadableError(f"{run.path / _STATE}: {where}: {first['msg']}") from None
     if (found.entry, found.registers) != (run.report.handoff.entry, run.report.handoff.registers):
         raise UnreadableError(f"{run.path / _STATE}: not the hand-off that run.json tells of")
-    platform = load_platform(str(run.path / "platform.toml"))
-    if platform.sha256 != run.report.platform.sha256:
-        raise UnreadableError(f"{run.path / 'platform.toml'}: not the platform that run.json tells of")
+    path = run.path / "platform.toml"
+    platform = load_platform(str(path))
+    # Of the file: a later version may say more of the same platform.
+    if hashlib.sha256(path.read_bytes()).hexdigest() != run.report.platform.sha256:
+        raise UnreadableError(f"{path}: not the platform that run.json tells of")
     if not (run.path / FILE).exists():
         raise UnreadableError(f"{run.path}: the run kept no RAM; make it again with --dump-ram")
     return Given(found, platform, RamImage(run.path / FILE, platform.memory.ranges))
