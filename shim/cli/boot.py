@@ -23,7 +23,7 @@ def boot(
     """Go on with a run in QEMU, from the kernel's first instruction; what the guest writes goes to stdout."""
     from shim.boot.given import given
     from shim.boot.qemu import boot as go_on
-    from shim.report.handoff import load
+    from shim.handoff.verdicts.verdict import Outcome, kept
     from shim.report.live import Live
     from shim.report.serial import Serial
     from shim.trace.folder import open_run
@@ -31,14 +31,15 @@ def boot(
     # To be ended from outside is an end like Ctrl-C: the guest ends, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = open_run(run)
-    failed = load(folder).failed
+    found = given(folder)
+    failed = [each for each in kept(run) if each.outcome is Outcome.FAILED]
     if failed and not force:
         rules = "; ".join(f"{each.rule}: {each.sentence}" for each in failed)
         raise DiffersError(f"{run}: the hand-off breaks {rules} (--force boots it all the same)")
     live = Live(quiet=quiet)
     serial = Serial(sys.stdout)
     try:
-        ended = go_on(given(folder), folder.report.memory.digest, max_seconds, serial.write, swtpm)
+        ended = go_on(found, folder.report.memory.digest, max_seconds, serial.write, swtpm)
         why = f"it ran for {max_seconds:g} seconds"
     except KeyboardInterrupt:
         ended, why = False, "interrupted"

@@ -9,7 +9,7 @@ from efi_services.tcg.algorithms import Algorithm
 from shim.config import run as report
 from shim.config.platform import load_platform
 from shim.errors import DiffersError, UnreadableError, UsageError
-from shim.handoff.verdicts.rule import Outcome, Verdict
+from shim.handoff.verdicts.verdict import Outcome, Verdict
 from shim.kexec import handover, segments, tables
 from shim.kexec.segments import REBOOT, Loaded
 from shim.measure import ima, ima_list

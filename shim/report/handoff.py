@@ -11,8 +11,7 @@ from rich.text import Text
 
 from shim.errors import UnreadableError
 from shim.handoff import x86
-from shim.handoff.verdicts.judge import FILE, from_json
-from shim.handoff.verdicts.rule import Outcome
+from shim.handoff.verdicts.verdict import Outcome, kept
 from shim.replay.origins import FILE as ORIGINS
 from shim.replay.origins import load_origins
 from shim.report.tables import readable
@@ -20,7 +19,7 @@ from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
 
 if TYPE_CHECKING:
-    from shim.handoff.verdicts.rule import Verdict
+    from shim.handoff.verdicts.verdict import Verdict
     from shim.replay.origins import Origin, Source
     from shim.trace.folder import RunFolder
 
@@ -69,14 +68,8 @@ def load(run: RunFolder) -> Handoff:
     state = run.json("handoff/state.json")
     if state is None:
         raise UnreadableError(f"{run.path}: no kernel entry was reached, so there is no hand-off")
-    path = run.path / FILE
     origins = load_origins(run) if (run.path / ORIGINS).is_file() else None
-    try:
-        return Handoff(state, from_json(json.loads(path.read_text(encoding="utf-8"))), origins)
-    except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise UnreadableError(f"{path}: damaged") from None
+    return Handoff(state, kept(run.path), origins)
 
 
 def as_json(found: Handoff) -> str:

@@ -18,7 +18,7 @@ from efi_services.tcg.events import Event, EventType, type_name
 from shim.config import run as report
 from shim.errors import UnreadableError
 from shim.handoff import setup_data, x86
-from shim.handoff.verdicts.rule import Outcome, Verdict
+from shim.handoff.verdicts.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

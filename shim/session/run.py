@@ -25,8 +25,9 @@ from shim.engine import engine_info
 from shim.errors import NotRunnableError, UsageError
 from shim.handoff import pieces as handed
 from shim.handoff import state
-from shim.handoff.verdicts.judge import FILE as VERDICTS
-from shim.handoff.verdicts.judge import judge, to_json
+from shim.handoff.verdicts.judge import judge
+from shim.handoff.verdicts.verdict import FILE as VERDICTS
+from shim.handoff.verdicts.verdict import to_json
 from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
 from shim.machine.user import USER_MODES

@@ -28,8 +28,9 @@ from payloads.model import (
     Section,
 )
 from shim.handoff import state
-from shim.handoff.verdicts.judge import FILE, judge
+from shim.handoff.verdicts.judge import judge
 from shim.handoff.verdicts.rule import Given
+from shim.handoff.verdicts.verdict import FILE
 from shim.machine.architectures import architecture_of
 from shim.machine.machine import Stop
 from shim.machine.paging import PageTables

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shim.handoff.verdicts import (
@@ -18,14 +16,14 @@ from shim.handoff.verdicts import (
     tables,
     x86_cpu,
 )
-from shim.handoff.verdicts.rule import Handed, Outcome, Rule, Verdict
+from shim.handoff.verdicts.rule import Handed, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from shim.handoff.verdicts.rule import Given, Memory
+    from shim.handoff.verdicts.verdict import Verdict
 
-FILE = "handoff/verdicts.json"
 _SUBJECTS = (
     x86_cpu, arm64_cpu, arm_cpu, riscv64_cpu, kernel, placement, device_tree, memory_map, tables, given,
 )  # fmt: skip
@@ -37,16 +35,3 @@ def judge(state: Mapping[str, Any], memory: Memory, given_: Given) -> list[Verdi
     """The verdicts of all rules for the state's architecture."""
     handed = Handed(state, memory, given_)
     return [each.verdict(handed) for each in RULES if handed.architecture in each.architectures]
-
-
-def to_json(verdicts: Sequence[Verdict]) -> str:
-    """As they are kept in a run folder."""
-    return json.dumps([asdict(each) for each in verdicts], indent=2) + "\n"
-
-
-def from_json(rows: Any) -> list[Verdict]:
-    """Verdicts that were kept; raises ValueError where they are none."""
-    try:
-        return [Verdict(str(each["rule"]), Outcome(each["outcome"]), str(each["sentence"])) for each in rows]
-    except (KeyError, TypeError):
-        raise ValueError("no verdicts") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from efi_services.memory_map import PAGE, MemoryType
 from efi_services.ports import MemoryFault
 from shim.handoff.kernel_image import Kernel, find
+from shim.handoff.verdicts.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,23 +20,6 @@ if TYPE_CHECKING:
 X86 = frozenset({"x86_64", "i386"})
 WITH_TREE = frozenset({"aarch64", "arm", "riscv64"})
 EVERYWHERE = X86 | WITH_TREE
-
-
-class Outcome(StrEnum):
-    """What a rule may come to."""
-
-    OK = "ok"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not-applicable"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a rule came to, and why, in a sentence."""
-
-    rule: str
-    outcome: Outcome
-    sentence: str
 
 
 class BrokenError(Exception):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shim.handoff.verdicts.judge import FILE
+from shim.handoff.verdicts.verdict import FILE
 
 JUMPS = "program:handoff_like"
 

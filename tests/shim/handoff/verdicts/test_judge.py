@@ -26,8 +26,9 @@ from handoffs import (
     zimage,
 )
 from shim.handoff import arm64, x86
-from shim.handoff.verdicts.judge import RULES, from_json, judge, to_json
-from shim.handoff.verdicts.rule import Given, Outcome
+from shim.handoff.verdicts.judge import RULES, judge
+from shim.handoff.verdicts.rule import Given
+from shim.handoff.verdicts.verdict import Outcome, from_json, to_json
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "riscv64")
 
