@@ -24,7 +24,6 @@ from shim.boot.machines import BOARDS
 #: Kernels, and platforms where they are not the ready ones of their machines.
 CASES = (
     ("debian:trixie/cloud-amd64", None),
-    ("debian:trixie-backports/cloud-amd64", None),
     ("debian:trixie/cloud-amd64", guests.WITH_TPM),
     ("debian:trixie/cloud-arm64", None),
     ("debian:trixie/cloud-arm64", "virt-arm64-el2"),
