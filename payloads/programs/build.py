@@ -126,6 +126,7 @@ PROGRAMS = (
     Program("load_all", machines=("x86_64",)),
     Program("list_files", machines=("x86_64",)),
     Program("lasting", machines=WIDE),
+    Program("zboot", machines=("aarch64",)),
     Program("slaunch", machines=("x86_64",)),
     Program("early_code", machines=X86),
     Program("read_unwritten", machines=WIDE),
