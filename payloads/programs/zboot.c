@@ -170,8 +170,16 @@ static void inflate(STREAM *stream) {
             take(stream, stream->bit_count & 7);
             length = take(stream, 16);
             stream->bad |= length != (take(stream, 16) ^ 0xffff);
-            while (length-- && !stream->bad)
+            for (; length && stream->bit_count && !stream->bad; length--)
                 put(stream, (UINT8)take(stream, 8));
+            if (stream->in_at > stream->in_size || length > stream->in_size - stream->in_at ||
+                length > stream->out_size - stream->out_at) {
+                stream->bad = TRUE;
+                return;
+            }
+            memcpy(stream->out + stream->out_at, stream->in + stream->in_at, length);
+            stream->in_at += length;
+            stream->out_at += length;
             continue;
         }
         if (kind == 3)
