@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged fidelity secure-boot conformance boot clean
+.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged foreign fidelity secure-boot conformance boot clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -76,6 +76,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/booting.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py
+
+# Runs EFI programs that others made, and writes docs/foreign.csv; takes a quarter of an hour, most of it two tests of memory.
+foreign: engine
+	$(BIN)/python tests/survey/foreign.py
 
 # Runs kernels with and without privileges, and writes docs/unprivileged.csv; takes two minutes.
 unprivileged: engine

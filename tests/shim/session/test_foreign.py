@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,20 @@ def test_ipxe_comes_to_its_command_line(machine, command, kernel):
     assert report["outcome"]["kind"] == "returned"
     assert report["engine"]["deterministic"] is True
     assert re.search(r"iPXE> echo here I am\r?\nhere I am", report["console"].replace("\b", ""))
+
+
+@pytest.mark.parametrize("machine", ["amd64", "arm64"])
+def test_a_grid_is_the_same_by_blt_and_by_the_framebuffer(machine, command, kernel, tmp_path):
+    """Two of gnu-efi's samples, which draw it in squares of red and green."""
+    platform = {"amd64": "q35-graphics", "arm64": "virt-arm64-graphics"}[machine]
+    pictures = []
+    for sample in ("bltgrid", "lfbgrid"):
+        kernel(name := f"debian:trixie/gnu-efi-{sample}-{machine}")
+        words = ("--platform", platform, "--trace", "calls", "--quiet", "--screenshot", f"{sample}.png")
+        assert command("run", name, "--out", sample, *words).code == 0
+        pictures.append((tmp_path / f"{sample}.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    # Behind the signature and the header, which are 33 bytes.
+    rows = zlib.decompress(pictures[0][41 : 41 + int.from_bytes(pictures[0][33:37], "big")])
+    assert {rows[at : at + 3] for at in range(1, 3 * 1280, 3)} == {b"\xff\0\0", b"\0\xff\0"}
+    assert rows[1 : 1 + 3 * 33] == b"\xff\0\0" * 32 + b"\0\xff\0"
