@@ -85,7 +85,7 @@ def test_shim_starts_grub_and_grub_a_kernel(parts, kernel, boot, tmp_path):
     assert (code, report["outcome"]["kind"]) == (0, "kernel-entry")
     # shim wants to know of images that are loaded past it.
     (hooks,) = report["findings"]
-    assert (hooks["kind"], hooks["count"]) == ("table-slot-replaced", 4)
+    assert (hooks["kind"], hooks["count"]) == ("table-slot-replaced", 5)
     assert hooks["first"].startswith("LoadImage of the boot services table leads to ")
     assert hooks["first"].endswith(" in payload; noticed when payload called a service")
     assert report["calls"]["unimplemented"] == {}
