@@ -17,7 +17,9 @@ LIST_HEADER, PACKAGE_HEADER = 20, 4
 #: EFI_HII_STRING_PACKAGE_HDR up to the language.
 _STRINGS_HEADER = 46
 #: Types of packages.
-STRINGS, END = 0x04, 0xDF
+STRINGS, LAYOUTS, END = 0x04, 0x09, 0xDF
+#: The length and the GUID that a keyboard layout begins with.
+_LAYOUT_HEADER = 18
 #: A list of packages is no longer.
 MAX_LIST = 16 << 20
 #: Identifiers have 16 bits, and begin at 1.
@@ -43,6 +45,16 @@ class PackageList:
     def strings(self) -> tuple[Strings, ...]:
         """Its string packages, in their order."""
         return tuple(read_strings(each) for each in self.packages if each[3] == STRINGS)
+
+    @property
+    def layouts(self) -> dict[Guid, bytes]:
+        """Its keyboard layouts, the first of each GUID."""
+        found: dict[Guid, bytes] = {}
+        for package in self.packages:
+            if package[3] == LAYOUTS:
+                for layout in _layouts(package):
+                    found.setdefault(Guid(bytes_le=layout[2:_LAYOUT_HEADER]), layout)
+        return found
 
     def pack(self) -> bytes:
         """The list as it lies in memory, its end included."""
@@ -82,6 +94,17 @@ def read_strings(package: bytes) -> Strings:
         return Strings(language, dict(_blocks(package, offset)))
     except (struct.error, ValueError, IndexError):
         raise EfiError(Status.INVALID_PARAMETER) from None
+
+
+def _layouts(package: bytes) -> Iterator[bytes]:
+    """The layouts of a package of them (section 33.3.10), as far as they are whole."""
+    at = PACKAGE_HEADER + 2
+    for _ in range(int.from_bytes(package[PACKAGE_HEADER:at], "little")):
+        layout = package[at : at + int.from_bytes(package[at : at + 2], "little")]
+        if len(layout) < _LAYOUT_HEADER or len(layout) != int.from_bytes(layout[:2], "little"):
+            return
+        yield layout
+        at += len(layout)
 
 
 def _blocks(package: bytes, at: int) -> Iterator[tuple[int, str]]:

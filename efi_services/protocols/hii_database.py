@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from efi_services.hii_packages import LIST_HEADER, MAX_LIST, PackageList, Strings, read_list
 from efi_services.service import method, protocol, unsupported
 from efi_services.status import EfiError, Status
-from efi_services.types import Buffer, Handle, Out
+from efi_services.types import UINT16, Buffer, Guid, Handle, In, InOut, Out
 
 if TYPE_CHECKING:
     from efi_services.firmware import Firmware
@@ -61,8 +61,20 @@ class HiiDatabase:
     export_package_lists = unsupported("ExportPackageLists", "34.8.6")
     register_package_notify = unsupported("RegisterPackageNotify", "34.8.7")
     unregister_package_notify = unsupported("UnregisterPackageNotify", "34.8.8")
-    find_keyboard_layouts = unsupported("FindKeyboardLayouts", "34.8.9")
-    get_keyboard_layout = unsupported("GetKeyboardLayout", "34.8.10")
+
+    @method("FindKeyboardLayouts", "34.8.9")
+    def find_keyboard_layouts(self, length: InOut[UINT16], guids: Buffer | None) -> Status:
+        """Tell the GUIDs of all keyboard layouts in the lists."""
+        return _answer(b"".join(guid.bytes_le for guid in self._layouts()), length, guids)
+
+    @method("GetKeyboardLayout", "34.8.10")
+    def get_keyboard_layout(self, guid: In[Guid] | None, length: InOut[UINT16], layout: Buffer | None) -> Status:
+        """Give a keyboard layout. There is no current one, which is what no GUID means: nobody can set it."""
+        found = None if guid is None else self._layouts().get(guid)
+        if found is None:
+            raise EfiError(Status.NOT_FOUND)
+        return _answer(found, length, layout)
+
     set_keyboard_layout = unsupported("SetKeyboardLayout", "34.8.11")
 
     @method("GetPackageListHandle", "34.8.12")
@@ -72,3 +84,18 @@ class HiiDatabase:
             raise EfiError(Status.INVALID_PARAMETER)
         driver.set(self._lists[handle][2])
         return Status.SUCCESS
+
+    def _layouts(self) -> dict[Guid, bytes]:
+        return {guid: layout for taken, _, _ in self._lists.values() for guid, layout in taken.layouts.items()}
+
+
+def _answer(data: bytes, length: InOut[int], into: Buffer | None) -> Status:
+    room = length.get()
+    length.set(len(data))
+    if room < len(data):
+        raise EfiError(Status.BUFFER_TOO_SMALL)
+    if data and into is None:
+        raise EfiError(Status.INVALID_PARAMETER)
+    if into is not None:
+        into.write(data)
+    return Status.SUCCESS

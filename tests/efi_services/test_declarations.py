@@ -73,7 +73,8 @@ ARGUMENTS = {
     "ReadKeyStrokeEx": 1, "SetState": 1, "OpenEx": 5, "ReadEx": 1, "WriteEx": 1, "FlushEx": 1,
     "EFI_FILE_PROTOCOL.GetInfo": 3, "Blt": 9, "SetupDlme": 3, "Launch": 0, "DlHandler": 0,
     "StriColl": 2, "MetaiMatch": 2, "StrLwr": 1, "StrUpr": 1, "FatToStr": 3,
-    "StrToFat": 3, "NewPackageList": 3, "RemovePackageList": 1, "GetPackageListHandle": 2, "GetString": 6,
+    "StrToFat": 3, "NewPackageList": 3, "RemovePackageList": 1, "GetPackageListHandle": 2, "FindKeyboardLayouts": 2,
+    "GetKeyboardLayout": 3, "GetString": 6,
     "GetLanguages": 3, "RegisterKeyNotify": 3, "UnregisterKeyNotify": 1,
 }  # fmt: skip
 

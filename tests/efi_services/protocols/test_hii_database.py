@@ -112,3 +112,34 @@ def test_all_lists_together_have_a_limit(guest, database, monkeypatch):
 def test_what_is_not_there_says_so(database, string):
     assert database("ListPackageLists", 0, 0, 0, 0) == Status.UNSUPPORTED
     assert string("SetString", 0, 0, 0, 0, 0) == Status.UNSUPPORTED
+
+
+def layout(guid, keys=b""):
+    body = Guid(guid).bytes_le + keys
+    return (len(body) + 2).to_bytes(2, "little") + body
+
+
+def package(*layouts):
+    body = len(layouts).to_bytes(2, "little") + b"".join(layouts)
+    return (len(body) + 4 | 0x09 << 24).to_bytes(4, "little") + body
+
+
+def test_keyboard_layouts(guest, database):
+    german, french = "bbbbbbbb-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
+    keys = layout(french, b"keys")
+    data = listed(package(layout(german), keys), package(layout(german, b"another"), keys[:-1]))
+    length, at = guest.put((64).to_bytes(2, "little")), guest.room(64)
+    assert database("GetKeyboardLayout", guest.put(Guid(german).bytes_le), length, at) == Status.NOT_FOUND
+    assert database("FindKeyboardLayouts", length, at) == Status.SUCCESS
+    assert guest.u64(length) & 0xFFFF == 0
+    assert database("NewPackageList", guest.put(data), 0x123, guest.room()) == Status.SUCCESS
+
+    assert database("FindKeyboardLayouts", length, at) == Status.BUFFER_TOO_SMALL
+    assert database("FindKeyboardLayouts", length, 0) == Status.INVALID_PARAMETER
+    assert database("FindKeyboardLayouts", length, at) == Status.SUCCESS
+    assert guest.bytes_at(at, 32) == Guid(german).bytes_le + Guid(french).bytes_le
+    assert database("GetKeyboardLayout", guest.put(Guid(french).bytes_le), length, at) == Status.SUCCESS
+    assert guest.bytes_at(at, 22) == keys
+    assert guest.u64(length) & 0xFFFF == 22
+    # None is the current one.
+    assert database("GetKeyboardLayout", 0, length, at) == Status.NOT_FOUND

@@ -42,5 +42,6 @@ def test_a_row():
 
 def test_every_row_has_a_section_and_a_sentence():
     for row in rows():
-        assert row.spec[0].isdigit(), row
+        # TrenchBoot's protocol is specified by its patches.
+        assert row.spec[0].isdigit() or row.where == "EFI_SLAUNCH_PROTOCOL", row
         assert row.doc or not row.implemented, row
