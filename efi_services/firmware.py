@@ -6,21 +6,23 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from efi_services import acpi, guids, smbios, tables
+from efi_services import guids, tables
 from efi_services.boot.images import run_image
 from efi_services.configuration import ConfigurationTables
 from efi_services.console import Console
 from efi_services.device_path import END, file_path, vendor_hardware, vendor_media
 from efi_services.disks import Disks
-from efi_services.dispatch import Dispatcher, Gate, RunEnds
+from efi_services.dispatch import Dispatcher, RunEnds
 from efi_services.events import POLL_INTERVAL, EventQueue
+from efi_services.gates import Gates
 from efi_services.handles import HANDLE_BYTES, HandleDatabase
 from efi_services.images import Images
 from efi_services.keyboard import Keyboard
+from efi_services.machine_tables import offer_tables
 from efi_services.memory_map import PAGE, AllocateType, MemoryMap, MemoryType, Owner
 from efi_services.pool import Pool
 from efi_services.ports import Access, MemoryFault
-from efi_services.protocols.cc_measurement import CC_TYPES, CcMeasurement
+from efi_services.protocols.cc_measurement import CcMeasurement
 from efi_services.protocols.device_path_from_text import DevicePathFromText
 from efi_services.protocols.device_path_to_text import DevicePathToText
 from efi_services.protocols.device_path_utilities import DevicePathUtilities
@@ -37,7 +39,7 @@ from efi_services.protocols.simple_text_input_ex import SimpleTextInputEx
 from efi_services.protocols.simple_text_output import SimpleTextOutput
 from efi_services.protocols.tcg2 import offer_tcg2
 from efi_services.secure_boot.image_policy import ImagePolicy
-from efi_services.service import PROTOCOLS, Member, Service
+from efi_services.service import Member
 from efi_services.slaunch.launcher import Launcher
 from efi_services.slots import Slots
 from efi_services.status import EfiError, Status
@@ -60,11 +62,6 @@ if TYPE_CHECKING:
     from efi_services.service import Calls, ProtocolType
     from efi_services.types import Guid
 
-#: Distance between gates in bytes; each holds a return instruction.
-GATE_STEP = 16
-#: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
-#: without them.
-_NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT, guids.GRAPHICS_OUTPUT)
 #: Bytes of a payload's last words that are kept.
 MAX_SAID = 2048
 
@@ -113,11 +110,11 @@ class Firmware:
         self.time_offset = 0
         self.watchdog: int | None = None
         self._guid_addresses: dict[Guid, int] = {}
-        self._gate_of: dict[int, int] = {}
         self._console_in = self._console_out = (0, 0)
         self.system_table = 0
         self._system_packed = b""
-        self._build_gates()
+        #: At whose addresses the CPU enters the firmware.
+        self.gates = Gates(self)
         self._build_tables()
         self.measurer = Measurer(self, self._tpm(ports), ports.authenticode)
         if resumed is None:
@@ -132,7 +129,7 @@ class Firmware:
         #: The screen, where there is one.
         self.screen = offer_screen(self)
         self.disks = Disks(self, ports.disks)
-        self._offer_configuration()
+        offer_tables(self)
         #: What launches kernels dynamically, where the platform has it.
         self.launcher = None if platform.slaunch is None else Launcher(self, platform.slaunch)
 
@@ -171,6 +168,12 @@ class Firmware:
         self.memory.write(address, data)
         return address
 
+    def provide(self, data: bytes, memory_type: MemoryType, name: str) -> int:
+        """Something of the platform's own that the guest finds in memory."""
+        address = self.store(data, memory_type, name)
+        self.observer.provided(name, address, data)
+        return address
+
     def discard(self, address: int) -> None:
         """Free a pool allocation; raises INVALID_PARAMETER."""
         size = self.pool.free(address)
@@ -194,7 +197,7 @@ class Firmware:
         """
         declared: ProtocolType = instance.protocol
         if declared.outlives:
-            self._build_lasting_gates(declared)
+            self.gates.outlive(declared)
         self.protocol_classes[declared.name] = type(instance)
         data = b""
         for slot in declared.slots:
@@ -205,7 +208,7 @@ class Firmware:
                 data += codec.store(self.abi, getattr(instance, slot.value))
             else:
                 data = data.ljust(-(-len(data) // self.abi.pointer_bytes) * self.abi.pointer_bytes, b"\0")
-                data += self.abi.pack(self._gate_of[id(slot)])
+                data += self.abi.pack(self.gates.address(slot))
         kind = MemoryType.LoaderData if declared.outlives else MemoryType.BootServicesData
         address = self.store(data.ljust(room, b"\0"), kind, name or declared.name)
         self.interfaces[address] = instance
@@ -361,69 +364,20 @@ class Firmware:
 
     def convert_tables(self) -> None:
         """Give the pointers in the runtime and system tables their virtual values."""
-        pointers = [self.convert(self._gate_of[id(each)]) for each in tables.RUNTIME_SERVICES]
+        pointers = [self.convert(self.gates.address(each)) for each in tables.RUNTIME_SERVICES]
         self.memory.write(self._runtime_table, tables.service_table(self.abi, tables.RUNTIME_SIGNATURE, pointers))
         self.slots.watch_services("runtime services table", self._runtime_table, tables.RUNTIME_SERVICES)
         self.publish_system_table()
 
     # What is built at power-on.
 
-    @property
-    def gate_ranges(self) -> tuple[tuple[int, int], ...]:
-        """Where gates are: the addresses at which the CPU enters the firmware."""
-        return self._gate_ranges
-
-    def _build_gates(self) -> None:
-        boot: list[tuple[Service, str]] = [(each, "boot") for each in tables.BOOT_SERVICES if each is not None]
-        # In an order that doesn't depend on which module was imported first.
-        for declared in sorted(PROTOCOLS.values(), key=lambda each: (each.guid in _NOT_EVERYWHERE, each.name)):
-            if not declared.outlives:
-                boot += [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
-        runtime = [(each, "runtime") for each in tables.RUNTIME_SERVICES if each is not None]
-        self._gate_ranges: tuple[tuple[int, int], ...] = (
-            self._build_gate_pages(boot, MemoryType.BootServicesCode),
-            self._build_gate_pages(runtime, MemoryType.RuntimeServicesCode, spare=1),
-        )
-        # Guest functions return to a gate of their own, behind those of the services that outlive boot services:
-        # SetVirtualAddressMap calls them too.
-        self.dispatcher.return_gate = self._gate_ranges[-1][0] + len(runtime) * GATE_STEP
-
-    def _build_lasting_gates(self, declared: ProtocolType) -> None:
-        """Gates of a protocol that outlives boot services, in memory that nobody takes before the kernel does.
-
-        They are built where it is published first: without it, memory is as if there were no such protocol.
-        """
-        slots = [(slot, "protocol") for slot in declared.slots if isinstance(slot, Service)]
-        if any(id(slot) in self._gate_of for slot, _ in slots):
-            return
-        added = self._build_gate_pages(slots, MemoryType.LoaderCode, lasting=True)
-        # The machine knows the last ones as those of the runtime services.
-        *others, runtime = self._gate_ranges
-        self._gate_ranges = (*others, added, runtime)
-
-    def _build_gate_pages(
-        self, services: list[tuple[Service, str]], memory_type: MemoryType, spare: int = 0, *, lasting: bool = False
-    ) -> tuple[int, int]:
-        size = -(-(len(services) + spare) * GATE_STEP // PAGE) * PAGE
-        start = self.memory_map.allocate(AllocateType.AnyPages, memory_type, size // PAGE, owner=Owner.FIRMWARE)
-        self.observer.region_born(start, start + size, "firmware", memory_type.name, "gates of services", Access.RX)
-        self.memory.write(start, self.abi.return_instruction.ljust(GATE_STEP, b"\xcc") * (size // GATE_STEP))
-        self.mmu.protect(start, size, Access.RX)
-        for index, (service, table) in enumerate(services):
-            address = start + index * GATE_STEP
-            self._gate_of[id(service)] = address
-            self.dispatcher.add_gate(
-                address, Gate(service, table, ends_with_boot_services=not (lasting or table == "runtime"))
-            )
-        return start, start + size
-
     def _build_tables(self) -> None:
-        pointers = {id(None): 0, **self._gate_of}
-        boot = tables.service_table(
-            self.abi, tables.BOOT_SIGNATURE, [pointers[id(each)] for each in tables.BOOT_SERVICES]
-        )
-        runtime = tables.service_table(
-            self.abi, tables.RUNTIME_SIGNATURE, [pointers[id(each)] for each in tables.RUNTIME_SERVICES]
+        boot, runtime = (
+            tables.service_table(self.abi, signature, [self.gates.address(each) for each in services])
+            for signature, services in (
+                (tables.BOOT_SIGNATURE, tables.BOOT_SERVICES),
+                (tables.RUNTIME_SIGNATURE, tables.RUNTIME_SERVICES),
+            )
         )
         vendor = (self.platform.vendor + "\0").encode("utf-16-le")
         self._boot_table = self.store(boot, MemoryType.BootServicesData, "boot services table")
@@ -470,59 +424,8 @@ class Firmware:
     def _path(self, node: bytes, name: str) -> int:
         return self.store(node + END, MemoryType.BootServicesData, name)
 
-    def _offer_configuration(self) -> None:
-        platform = self.platform
-        own_tables = platform.acpi + self._logs_in_acpi()
-        if own_tables:
-            own_tables = acpi.complete(own_tables, x86=self.abi.name in ("i386", "x86_64"))
-            root = self._provide_acpi(acpi.xsdt(acpi.provide(own_tables, self._provide_acpi)))
-            self.configuration.install(
-                guids.ACPI_20_TABLE, self._provide(acpi.rsdp(root), MemoryType.ACPIReclaimMemory, "ACPI RSDP")
-            )
-        if platform.smbios:
-            at = self._provide(platform.smbios, MemoryType.RuntimeServicesData, "SMBIOS structures")
-            point = smbios.entry_point(at, len(platform.smbios))
-            self.configuration.install(
-                guids.SMBIOS3_TABLE, self._provide(point, MemoryType.RuntimeServicesData, "SMBIOS entry point")
-            )
-        for each in platform.tables:
-            at = self._provide(
-                each.data, MemoryType(each.memory_type), f"configuration table {guids.name_of(each.vendor)}"
-            )
-            self.configuration.install(each.vendor, at)
-        self.configuration.install(guids.RT_PROPERTIES_TABLE, self._runtime_properties())
-
-    def _provide_acpi(self, table: bytes) -> int:
-        return self._provide(table, MemoryType.ACPIReclaimMemory, f"ACPI {table[:4].decode('latin-1')}")
-
-    def _provide(self, data: bytes, memory_type: MemoryType, name: str) -> int:
-        """Something of the platform's own that the guest finds in memory."""
-        address = self.store(data, memory_type, name)
-        self.observer.provided(name, address, data)
-        return address
-
     def _tpm(self, ports: Ports) -> TpmTransport | None:
         settings = self.platform.tpm
         if settings is None:
             return None
         return ports.tpm or Tpm(settings.algorithms, ports.entropy, ports.clock)
-
-    def _logs_in_acpi(self) -> tuple[bytes, ...]:
-        """The ACPI tables that tell the kernel of the TPM and of the logs, unless the platform has them itself."""
-        made = []
-        if self.measurer.tpm is not None and self.platform.tpm is not None:
-            log = self.measurer.tpm.areas.log
-            made.append(acpi.tpm2(self.platform.tpm.interface, log.address, log.size))
-        if self.measurer.cc is not None:
-            log = self.measurer.cc.areas.log
-            made.append(acpi.ccel(CC_TYPES[self.measurer.cc.kind], log.address, log.size))
-        given = {each[:4] for each in self.platform.acpi}
-        return tuple(each for each in made if each[:4] not in given)
-
-    def _runtime_properties(self) -> int:
-        """EFI_RT_PROPERTIES_TABLE (section 4.6.2): what is implemented, as far as the platform allows it."""
-        implemented = {each.name for each in tables.RUNTIME_SERVICES if each is not None and each.implemented}
-        mask = sum(1 << bit for bit, name in enumerate(tables.RUNTIME_PROPERTY_BITS) if name in implemented)
-        mask &= self.platform.runtime_services
-        table = (1).to_bytes(2, "little") + (8).to_bytes(2, "little") + mask.to_bytes(4, "little")
-        return self._provide(table, MemoryType.RuntimeServicesData, "runtime properties")

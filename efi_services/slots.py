@@ -87,7 +87,7 @@ class Slots:
         image = firmware.images.name_of_caller(address)
         if image:
             return f"{address:#x} in {image}"
-        if any(start <= address < end for start, end in firmware.gate_ranges):
+        if any(start <= address < end for start, end in firmware.gates.ranges):
             return f"{address:#x}, another service of the firmware's"
         found = firmware.memory_map.at(address)
         return f"{address:#x}, where {found.type.name if found else 'nothing'} is"

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from efi_services.abi import ABIS
-from efi_services.firmware import GATE_STEP
+from efi_services.gates import GATE_STEP
 from efi_services.guids import RT_PROPERTIES_TABLE
 from efi_services.memory_map import PAGE, MemoryType
 from efi_services.tables import RUNTIME_PROPERTY_BITS, RUNTIME_SERVICES, SystemTable, TableHeader

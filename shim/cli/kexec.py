@@ -50,7 +50,8 @@ def kexec(
     from shim.cli.run import exit_code
     from shim.kexec import execute, segments
     from shim.report.live import Live
-    from shim.session.run import Request, Session, check
+    from shim.session.request import Request, check
+    from shim.session.run import Session
     from shim.stages.load import load as load_stage
     from shim.trace.folder import open_run
 

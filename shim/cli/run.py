@@ -112,7 +112,8 @@ def run(
         program = boot.payload
 
     from shim.engine import engine_info
-    from shim.session.run import Request, Session, check
+    from shim.session.request import Request, check
+    from shim.session.run import Session
     from shim.stages.load import load
 
     # With the released engine a kernel's accesses take a minute; that has to be asked for.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shim.replay.replay import Given
-    from shim.session.run import Progress
+    from shim.session.request import Progress
     from shim.trace.folder import RunFolder
     from shim.trace.last_writers import Writer
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from shim.config.platform import load_platform
 from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
 from shim.session import from_disk
-from shim.session.run import Progress, Request, Session
+from shim.session.request import Progress, Request
+from shim.session.run import Session
 from shim.trace.tables import ACCESSES
 from shim.trace.writer import write_whole
 

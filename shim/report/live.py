@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from shim.config.run import RunReport
-    from shim.session.run import Progress
+    from shim.session.request import Progress
 
 _COLOURS = {"kernel-entry": "green", "returned": "green", "exited": "green", "reset": "yellow"}
 _SHOWN_SERVICES = 6

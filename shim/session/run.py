@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from efi_services import status
@@ -18,7 +18,6 @@ from efi_services.firmware import Firmware
 from efi_services.platform import PlatformError
 from efi_services.ports import Access, Ports
 from efi_services.status import EfiError
-from payloads.pe import compatible_entries
 from shim.config import run as report
 from shim.disks.attached import Attached
 from shim.engine import engine_info
@@ -30,11 +29,11 @@ from shim.handoff.verdicts.verdict import FILE as VERDICTS
 from shim.handoff.verdicts.verdict import to_json
 from shim.loader import LoadableImage, PeReader
 from shim.machine.machine import SLICE, Machine, Stop
-from shim.machine.user import USER_MODES
 from shim.measure import pieces
 from shim.session import given, launched, measurements
-from shim.session.from_disk import DiskBoot, build_with
+from shim.session.from_disk import build_with
 from shim.session.in_between import run_stages
+from shim.session.request import Progress, Request, check
 from shim.tpm.authenticode import PeDigests
 from shim.tpm.swtpm import Swtpm
 from shim.trace.accesses import PythonRecorder
@@ -50,62 +49,13 @@ if TYPE_CHECKING:
     from efi_services.abi import Abi
     from efi_services.framebuffer import Picture
     from efi_services.service import Calls
-    from payloads import Payload
-    from shim.config.platform import Platform
     from shim.machine.sbi import Call
     from shim.machine.user.mode import Performed
-    from shim.session.link import Link
-    from shim.stages.load import Stage
     from shim.trace.accesses import Recorder
-    from shim.trace.last_writers import LastWriters
 
-#: Characters; a Linux stub cuts at 2048 bytes, other programs may take more.
-MAX_COMMAND_LINE = 32767
 #: Blocks between two looks at the wall clock, by the recorder: a tenth of a second with the native one and the released
 #: engine, some 30 ms with the other. Each look costs a restart of the emulation, so fast runs look less often.
 RECORDED_SLICE = {"native": 1 << 17, "python": 1 << 13}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be run, on what, and how closely it is watched.
-
-    *recorder* is native, or python: the reference, slower by far, with equal results.
-    """
-
-    payload: Payload
-    platform: Platform
-    cmdline: str | None = None
-    initrd: bytes | None = field(default=None, repr=False)
-    trace: str = "calls"
-    seed: int = 0
-    max_seconds: float = 300.0
-    max_blocks: int = 1 << 36
-    dump_ram: bool = False
-    recorder: str = "native"
-    #: Store the rows of all accesses, or of those between two calls, but not more than the first so many.
-    keep: bool = False
-    keep_calls: tuple[int | None, int | None] = (None, None)
-    most_rows: int | None = None
-    #: Told of all writes, at level exact, by the native recorder.
-    watched: LastWriters | None = field(default=None, repr=False)
-    #: The run begins on one of the platform's disks, which are open already.
-    boot: DiskBoot | None = None
-    #: In user mode.
-    unprivileged: bool = False
-    #: What runs between ExitBootServices and the kernel.
-    stages: tuple[Stage, ...] = ()
-    #: The run follows another one, by kexec.
-    link: Link | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come."""
-
-    blocks: int
-    calls: int
-    seconds: float
 
 
 class Session:
@@ -185,7 +135,7 @@ class Session:
         machine.performed = self._performed
         machine.asked = self._asked
         machine.wakes = self._firmware.tick
-        machine.prepare(self._firmware.gate_ranges, self._enter, stack)
+        machine.prepare(self._firmware.gates.ranges, self._enter, stack)
         if isinstance(self._recorder, NativeRecorder):
             machine.watch_natively(self._recorder.folder)
         elif self._recorder is not None:
@@ -323,7 +273,7 @@ class Session:
         """
         images = [each for each in self._firmware.images if each.started]
         by_guests = self._firmware.images.by_guests
-        ranges = [*self._firmware.gate_ranges, *((each.base, each.end) for each in (*images, *by_guests))]
+        ranges = [*self._firmware.gates.ranges, *((each.base, each.end) for each in (*images, *by_guests))]
         files = [(each.base, each.file) for each in (*images, *by_guests) if each.file is not None]
         entries = [base + file.kernel_entry for base, file in files if file.kernel_entry is not None]
         entries += [] if launched_at is None else [launched_at]
@@ -479,30 +429,3 @@ class Session:
                 services_s=round(self._services_s, 6),
             ),
         )
-
-
-def check(request: Request) -> None:
-    """Refuse what can't be run: raises NotRunnableError, or UsageError, with the reason."""
-    machine = request.payload.machine.value
-    if machine == "loongarch64":
-        raise NotRunnableError(f"{request.payload.name} is for loongarch64, which Unicorn can't execute")
-    compatible = compatible_entries(request.payload.data, request.payload.image)
-    if request.platform.machine not in (machine, *compatible):
-        raise NotRunnableError(
-            f"{request.payload.name} is for {machine}, platform {request.platform.name} is {request.platform.machine}"
-        )
-    if request.unprivileged and request.platform.machine not in USER_MODES:
-        raise NotRunnableError(f"--unprivileged is for {' and '.join(USER_MODES)}, not for {request.platform.machine}")
-    if request.unprivileged and request.platform.exception_level > 1:
-        raise NotRunnableError(f"--unprivileged: below EL{request.platform.exception_level} there is no EL0 alone")
-    if request.cmdline is not None:
-        if len(request.cmdline) > MAX_COMMAND_LINE:
-            raise UsageError(f"the command line has {len(request.cmdline)} characters; {MAX_COMMAND_LINE} are the most")
-        if not request.cmdline.isprintable() and any(ord(each) < 32 and each != "\t" for each in request.cmdline):
-            raise UsageError("the command line has control characters")
-        try:
-            request.cmdline.encode("utf-16-le")
-        except UnicodeEncodeError:
-            raise UsageError("the command line is not valid UTF-8") from None
-    if request.initrd is not None and len(request.initrd) >= request.platform.memory.size:
-        raise UsageError(f"the initrd of {len(request.initrd)} bytes is larger than the guest's memory")

@@ -9,7 +9,8 @@ import payloads
 from lines import VARIABLE, VENDOR, Line, checks
 from payloads import catalogue
 from shim.config.platform import load_platform
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -70,7 +70,7 @@ class Machine:
 
     def settle(self):
         guest = self.guest
-        while any(start <= guest.cpu.registers["rip"] < end for start, end in guest.firmware.gate_ranges):
+        while any(start <= guest.cpu.registers["rip"] < end for start, end in guest.firmware.gates.ranges):
             guest.cpu.moved = False
             guest.firmware.dispatcher.enter(guest.cpu.registers["rip"])
             if not guest.cpu.moved:

@@ -120,7 +120,7 @@ def test_the_result_of_a_call_survives_its_notifications(guest):
 
 
 def test_jumping_where_no_service_is(guest):
-    for start, end in guest.firmware.gate_ranges:
+    for start, end in guest.firmware.gates.ranges:
         for address in (start + 1, end - 16):
             with pytest.raises(RunEnds) as ended:
                 guest.firmware.dispatcher.enter(address)

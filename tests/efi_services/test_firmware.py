@@ -10,7 +10,7 @@ from efi_services.status import EfiError
 
 
 def test_gates_can_be_executed_and_nothing_else(guest):
-    boot, runtime = guest.firmware.gate_ranges
+    boot, runtime = guest.firmware.gates.ranges
     for (start, end), kind in ((boot, MemoryType.BootServicesCode), (runtime, MemoryType.RuntimeServicesCode)):
         assert guest.mmu.access(start) == Access.RX
         assert guest.firmware.memory_map.at(start).type is guest.firmware.memory_map.at(end - 1).type is kind
@@ -86,7 +86,7 @@ def test_a_published_protocol_is_its_slots(guest):
         slots = instance.protocol.slots
         words = [guest.u64(at + 8 * i) for i in range(len(slots))]
         assert all(words)
-        gates = guest.firmware.gate_ranges[0]
+        gates = guest.firmware.gates.ranges[0]
         assert [gates[0] <= word < gates[1] for word in words] == [hasattr(slot, "function") for slot in slots]
 
 

@@ -66,7 +66,7 @@ def test_a_lie_about_memory_that_is_not_the_guests_is_not_believed(guest, pages,
 
 
 def test_the_firmware_itself_is_no_guests_image(guest):
-    start, end = guest.firmware.gate_ranges[0]
+    start, end = guest.firmware.gates.ranges[0]
     tell(guest, start, end - start)
     assert guest.firmware.images.name_of_caller(start) == ""
 

@@ -49,7 +49,7 @@ def test_every_slot_leads_to_a_return_instruction(guest, specification):
     assert len(guest.services) == len(specification.boot) - 1 + len(specification.runtime)
     assert len(set(guest.services.values())) == len(guest.services)
     for address in guest.services.values():
-        assert any(start <= address < end for start, end in guest.firmware.gate_ranges)
+        assert any(start <= address < end for start, end in guest.firmware.gates.ranges)
         assert guest.bytes_at(address, 1) == b"\xc3"
     assert guest.u64(guest.boot_table + 160) == 0
 

@@ -147,7 +147,7 @@ class Guest:
             here = registers["rip"]
             if here in self.waiting:
                 raise Elsewhere
-            if any(start <= here < end for start, end in self.firmware.gate_ranges):
+            if any(start <= here < end for start, end in self.firmware.gates.ranges):
                 self.cpu.moved = False
                 self.firmware.dispatcher.enter(here)
                 if not self.cpu.moved:

@@ -11,7 +11,8 @@ from shim.config.platform import load_platform
 from shim.errors import DiffersError, UnreadableError, UsageError
 from shim.replay import Given, find_origins
 from shim.replay.origins import FILE, load_origins
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 from shim.trace.folder import open_run
 
 NAME = "program:handoff_like"

@@ -21,7 +21,8 @@ from payloads import catalogue
 from shim.config.platform import load_platform
 from shim.errors import DiffersError, UnreadableError, UsageError
 from shim.replay import Given, replay
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 from shim.trace import native as native_module
 from shim.trace.folder import open_run
 

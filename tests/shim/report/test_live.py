@@ -9,7 +9,7 @@ from rich.table import Table
 
 from shim.report import live as live_module
 from shim.report.live import Live, summary_table
-from shim.session.run import Progress
+from shim.session.request import Progress
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ import payloads
 from payloads import catalogue
 from shim.config.platform import load_platform
 from shim.session import run as run_module
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 from shim.trace.accesses import PythonRecorder
 from shim.trace.native import Keep, NativeRecorder
 from shim.trace.regions import RegionLog

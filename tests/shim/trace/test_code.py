@@ -9,7 +9,8 @@ import pytest
 import payloads
 from payloads import catalogue
 from shim.config.platform import load_platform
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 from shim.trace import code as code_module
 from shim.trace.code import Code, write_functions
 from shim.trace.regions import Region

@@ -13,7 +13,8 @@ import payloads
 from efi_services.ports import Access
 from payloads import catalogue
 from shim.config.platform import load_platform
-from shim.session.run import Request, Session
+from shim.session.request import Request
+from shim.session.run import Session
 from shim.trace import native as native_module
 from shim.trace.tables import TOUCHED
 
