@@ -36,9 +36,10 @@ def names() -> list[str]:
 
 def load(name: str) -> ModuleType:
     """A target's module."""
-    # So that it can import what lies beside this file.
-    if str(HERE) not in sys.path:
-        sys.path.append(str(HERE))
+    # So that it can import what lies beside this file, and what tests make their inputs with.
+    for folder in (HERE, ROOT / "tests" / "making"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     return _module(f"fuzz_{name}", TARGETS / f"{name}.py")
 
 

@@ -1,6 +1,7 @@
 """The fuzz targets, on their seeds and on what is near them: a target that can't read its seeds finds nothing."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def test_it_has_small_seeds(target):
     seeds = target.seeds()
     assert seeds
     assert all(len(each) <= MAX_SEED for each in seeds.values())
+
+
+def test_they_load_without_what_pytest_adds():
+    """All in one process, as `make fuzz` loads them to plant their seeds."""
+    code = f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(loading.ROOT)!r}]; import loading\n"
+    code += "assert all(loading.load(name).seeds() for name in loading.names())"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_reads_its_seeds(target):
