@@ -18,7 +18,7 @@ from loading import MAX_LENGTH, ROOT, SECONDS, load, try_one
 GUIDING = ["shim", "efi_services", "payloads", "pefile"]
 #: More than any reader may need, and little enough that a size believed by mistake is seen as MemoryError.
 ADDRESS_SPACE = 4 << 30
-RESIDENT_MB = 2048
+RESIDENT_MB = 1024
 
 
 def main() -> None:
