@@ -43,7 +43,7 @@ programs: $(DEV_STAMP)
 	$(BIN)/python -m payloads.programs.build --check
 	$(BIN)/python -m shim.boot.guest.build --check
 
-# Looks for inputs that a reader does not stand: SECONDS_EACH for each target, or FUZZ="--total N TARGET…".
+# Looks for inputs that a reader does not stand: SECONDS_EACH for each target, or FUZZ="TARGET…".
 SECONDS_EACH ?= 60
 fuzz: $(DEV_STAMP)
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS_EACH) $(FUZZ)

@@ -1,7 +1,7 @@
 """All fuzz targets, each for a given time, a few at once (`make fuzz`).
 
-Inputs that reach something new are kept in `.fuzz/corpus`, so the next run goes on from there. What fails is shown with
-its traceback and its bytes in Base64, and kept in `.fuzz/found`.
+Inputs that reach something new are kept in the cache, so the next run goes on from there, in another clone too. What
+fails is shown with its traceback and its bytes in Base64, and kept in `.fuzz/found`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from loading import HERE, ROOT, load, names
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEPT = ROOT / ".fuzz"
+FOUND = ROOT / ".fuzz" / "found"
 #: How much of a failing target's output is shown, from where it failed.
 _LINES = 60
 _FAILURE = "==="
@@ -56,9 +56,9 @@ class Ended:
         return "\n".join([*shown, *map(_shown, self.found)])
 
 
-def fuzz(name: str, seconds: int, seed: int) -> Ended:
-    """Fuzz one target in a process of its own."""
-    corpus, folder = KEPT / "corpus" / name, KEPT / "found" / name
+def fuzz(name: str, seconds: int, seed: int, kept: Path) -> Ended:
+    """Fuzz one target in a process of its own; *kept* has a folder of inputs for each."""
+    corpus, folder = kept / name, FOUND / name
     for each in (corpus, folder):
         each.mkdir(parents=True, exist_ok=True)
     before = set(folder.iterdir())
@@ -105,23 +105,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(names())}; all without")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("--total", type=int, help="seconds for all of them together, as they run side by side")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
     parser.add_argument("--seed", type=int, default=1, help="of the search")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT))
+    from shim.config.places import cache_folder
+
+    kept = cache_folder() / "fuzz"
     targets = given.targets or names()
     unknown = set(targets) - set(names())
     if unknown:
         parser.error(f"no target {', '.join(sorted(unknown))}")
     if importlib.util.find_spec("atheris") is None:
         parser.exit(1, "atheris is not installed: it has wheels for x86-64 and CPython 3.11 to 3.13\n")
-    rounds = -(-len(targets) // given.jobs)
-    seconds = given.seconds if given.total is None else max(1, min(given.seconds, given.total // rounds))
-    print(f"{len(targets)} targets, {given.jobs} at once, {seconds} s each", flush=True)
+    print(f"{len(targets)} targets, {given.jobs} at once, {given.seconds} s each", flush=True)
     failed = 0
     with ThreadPoolExecutor(given.jobs) as pool:
-        for ended in pool.map(lambda name: fuzz(name, seconds, given.seed), targets):
+        for ended in pool.map(lambda name: fuzz(name, given.seconds, given.seed, kept), targets):
             failed += ended.code != 0
             print(f"{ended.name}: {'FAILED' if ended.code else 'ok'}: {ended.figures}", flush=True)
             if ended.code:
