@@ -12,7 +12,7 @@ from payloads.identify import identify
 from payloads.linux import ZBOOT_COMPRESSIONS
 from payloads.model import Arm32ZImageHeader, Arm64ImageHeader, BzImageHeader, RiscvImageHeader, ZbootHeader
 from shim.handoff import vmlinux, zimage
-from shim.handoff.decompress import UndecodableError, unpack
+from shim.handoff.decompress import APPENDED, UndecodableError, unpack
 from shim.loader import LoadableImage
 
 if TYPE_CHECKING:
@@ -42,11 +42,17 @@ class Kernel:
         return not self.why
 
 
-def find(kernel: Payload | None, entry: int) -> Kernel:
-    """The kernel that begins at *entry*, if it is what the file holds."""
+def find(kernel: Payload | None, entry: int, started_by: Payload | None = None) -> Kernel:
+    """The kernel that begins at *entry*, if it is what the file holds.
+
+    *started_by* is the file of the image that started the one that jumped. Where that is a zboot image, the kernel is
+    what its file has packed, rather than what it has made of that.
+    """
     if kernel is None:
         return Kernel(why="the file of the image that jumped to the kernel is not known")
     try:
+        if started_by is not None and isinstance(started_by.linux, ZbootHeader):
+            return _find(_unpacked(started_by, started_by.linux), entry)
         return _find(kernel, entry)
     except (UndecodableError, NotRunnable) as why:
         return Kernel(why=f"the kernel in the file can't be read: {why}")
@@ -61,18 +67,31 @@ def _find(kernel: Payload, entry: int) -> Kernel:
             elf = zimage.read(kernel.data)
             # arch/arm/Kconfig, ARM_PATCH_PHYS_VIRT: memory begins at a multiple of 2 MiB.
             return Kernel(entry - elf.entry, elf.size, 2 << 20, elf=elf)
-        case ZbootHeader(payload_offset=at, payload_size=size, compression=name):
-            form = ZBOOT_COMPRESSIONS[name]
-            inner = identify(unpack(kernel.data[at : at + size], form, vmlinux.MOST_BYTES), kernel.name)
-            if isinstance(inner.linux, ZbootHeader):
-                raise UndecodableError("it holds another compressed image")
-            return _find(inner, entry)
-        case Arm64ImageHeader() as header if header.declared_kernel_entry is not None:
+        case ZbootHeader() as header:
+            # The unpacker enters by the branch in the Image's header (primary_entry_offset, stext_offset).
+            return _image(_unpacked(kernel, header), entry, 0)
+        case Arm64ImageHeader(declared_kernel_entry=offset) | RiscvImageHeader(declared_kernel_entry=offset):
+            return _image(kernel, entry, offset)
+    return _image(kernel, entry, None)
+
+
+def _image(kernel: Payload, entry: int, offset: int | None) -> Kernel:
+    """An uncompressed Image that is entered at an offset."""
+    match kernel.linux:
+        case Arm64ImageHeader(image_size=size) if offset is not None:
             # An EFI stub moves the kernel to where its segments are aligned (EFI_KIMG_ALIGN).
-            return Kernel(entry - header.declared_kernel_entry, header.image_size, 64 << 10, image=kernel)
-        case RiscvImageHeader() as header if header.declared_kernel_entry is not None:
-            return Kernel(entry - header.declared_kernel_entry, header.image_size, 2 << 20, image=kernel)
+            return Kernel(entry - offset, size, 64 << 10, image=kernel)
+        case RiscvImageHeader(image_size=size) if offset is not None:
+            return Kernel(entry - offset, size, 2 << 20, image=kernel)
     return Kernel(why=f"of a file of kind {kernel.kind} it is not known where its kernel lies")
+
+
+def _unpacked(carrier: Payload, header: ZbootHeader) -> Payload:
+    """What a zboot image carries, unpacked here."""
+    at, form = header.payload_offset, ZBOOT_COMPRESSIONS[header.compression]
+    # The size that the build appends behind it is no part of it by the header; the readers of most forms expect it.
+    packed = carrier.data[at : at + header.payload_size + (0 if form == "gzip" else APPENDED)]
+    return identify(unpack(packed, form, vmlinux.MOST_BYTES), carrier.name)
 
 
 def differences(image: Payload, memory: memoryview) -> tuple[int | None, int]:

@@ -36,7 +36,14 @@ def collect(firmware: Firmware, ram: Ram, left_from: int, inputs: Sequence[Piece
     )
     handed_out = [each for each in inputs if each.name == "initrd"]
     initrd = handed_out[-1].digests[Algorithm.SHA256].hex() if handed_out else ""
-    return Given(_file(image.file), image.base, _options(firmware, ram, image.interface), initrd if only else None)
+    parent = next((each for each in firmware.images if each.handle == image.parent), None)
+    return Given(
+        _file(image.file),
+        image.base,
+        _options(firmware, ram, image.interface),
+        initrd if only else None,
+        None if parent is None else _file(parent.file),
+    )
 
 
 def _file(file: object) -> Payload | None:

@@ -48,13 +48,14 @@ class Given:
     *kernel* is the file of the image that jumped to the kernel, and *image_base* where that image lay; None where the
     image is of no known file. *load_options* are that image's, None where nobody knows them. *initrd* is the SHA-256
     of what the firmware handed out, empty where it handed out none, None where another program may have put the
-    initrd together.
+    initrd together. *started_by* is the file of the image that started that one; None where the firmware did.
     """
 
     kernel: Payload | None = None
     image_base: int = 0
     load_options: bytes | None = None
     initrd: str | None = None
+    started_by: Payload | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Handed:
     @cached_property
     def kernel(self) -> Kernel:
         """The kernel, by its file; found once, since that may mean to unpack it."""
-        return find(self.given.kernel, self.state["entry"])
+        return find(self.given.kernel, self.state["entry"], self.given.started_by)
 
     @property
     def boot_params(self) -> Mapping[str, Any]:
