@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from efi_services.ports import Cpu, Memory
 
+#: Distance between gates in bytes.
+GATE_STEP = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Abi:

@@ -43,6 +43,7 @@ from efi_services.service import Member
 from efi_services.slaunch.launcher import Launcher
 from efi_services.slots import Slots
 from efi_services.status import EfiError, Status
+from efi_services.system_table import SystemTable, TableHeader
 from efi_services.tcg import firmware_events
 from efi_services.tcg.measurer import Measurer
 from efi_services.tcg.tpm import Tpm
@@ -327,11 +328,11 @@ class Firmware:
         if not self.system_table:
             return
         array, count = self.configuration.array
-        table = tables.SystemTable(
-            header=tables.TableHeader(
+        table = SystemTable(
+            header=TableHeader(
                 int.from_bytes(self.abi.system_table_signature, "little"),
                 tables.REVISION,
-                tables.SystemTable.sizeof(self.abi),
+                SystemTable.sizeof(self.abi),
                 0,
                 0,
             ),
@@ -385,7 +386,7 @@ class Firmware:
         self._vendor = self.store(vendor, MemoryType.RuntimeServicesData, "firmware vendor")
         self.slots.watch_services("boot services table", self._boot_table, tables.BOOT_SERVICES)
         self.slots.watch_services("runtime services table", self._runtime_table, tables.RUNTIME_SERVICES)
-        size = tables.SystemTable.sizeof(self.abi)
+        size = SystemTable.sizeof(self.abi)
         self.system_table = self.store(bytes(size), MemoryType.RuntimeServicesData, "system table")
         self.publish_system_table()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from efi_services import guids, tables
+from efi_services.abi import GATE_STEP
 from efi_services.dispatch import Gate
 from efi_services.memory_map import PAGE, AllocateType, MemoryType, Owner
 from efi_services.ports import Access
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from efi_services.firmware import Firmware
     from efi_services.service import ProtocolType
 
-#: Distance between gates in bytes; each holds a return instruction.
-GATE_STEP = 16
 #: Protocols that only some platforms have. Their gates come last, so that those of the others are where they are
 #: without them.
 _NOT_EVERYWHERE = (guids.TCG2, guids.CC_MEASUREMENT, guids.RISCV_BOOT, guids.GRAPHICS_OUTPUT)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from efi_services import acpi, guids, smbios, tables
 from efi_services.memory_map import MemoryType
 from efi_services.protocols.cc_measurement import CC_TYPES
+from efi_services.system_table import RUNTIME_PROPERTY_BITS
 
 if TYPE_CHECKING:
     from efi_services.firmware import Firmware
@@ -52,5 +53,5 @@ def _logs_in_acpi(firmware: Firmware) -> tuple[bytes, ...]:
 def _runtime_properties(allowed: int) -> bytes:
     """EFI_RT_PROPERTIES_TABLE (section 4.6.2): what is implemented, as far as the platform allows it."""
     implemented = {each.name for each in tables.RUNTIME_SERVICES if each is not None and each.implemented}
-    mask = sum(1 << bit for bit, name in enumerate(tables.RUNTIME_PROPERTY_BITS) if name in implemented)
+    mask = sum(1 << bit for bit, name in enumerate(RUNTIME_PROPERTY_BITS) if name in implemented)
     return (1).to_bytes(2, "little") + (8).to_bytes(2, "little") + (mask & allowed).to_bytes(4, "little")

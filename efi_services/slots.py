@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from efi_services.tables import SystemTable, TableHeader
+from efi_services.system_table import SystemTable, TableHeader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The three tables of UEFI 2.10, chapter 4: every slot in the specification's order, and their headers."""
+"""The tables of services of UEFI 2.10, chapter 4: every slot in the specification's order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.boot import events, images, memory, misc, protocols
 from efi_services.runtime import misc as runtime_misc
 from efi_services.runtime import time, variables, virtual_memory
-from efi_services.structs import Struct, struct
-from efi_services.types import UINT32, UINT64, UINTN, Handle, Pointer
+from efi_services.system_table import TableHeader
 
 if TYPE_CHECKING:
     from efi_services.abi import Abi
@@ -20,36 +19,6 @@ REVISION = 2 << 16 | 100
 
 BOOT_SIGNATURE = 0x56524553544F4F42
 RUNTIME_SIGNATURE = 0x56524553544E5552
-
-
-@struct
-class TableHeader(Struct):
-    """EFI_TABLE_HEADER (section 4.2)."""
-
-    signature: UINT64
-    revision: UINT32
-    header_size: UINT32
-    crc32: UINT32
-    reserved: UINT32
-
-
-@struct
-class SystemTable(Struct):
-    """EFI_SYSTEM_TABLE (section 4.3)."""
-
-    header: TableHeader
-    firmware_vendor: Pointer
-    firmware_revision: UINT32
-    console_in_handle: Handle
-    con_in: Pointer
-    console_out_handle: Handle
-    con_out: Pointer
-    standard_error_handle: Handle
-    std_err: Pointer
-    runtime_services: Pointer
-    boot_services: Pointer
-    number_of_table_entries: UINTN
-    configuration_table: Pointer
 
 
 def _slots(*functions: Any) -> tuple[Service | None, ...]:
@@ -120,24 +89,6 @@ RUNTIME_SERVICES = _slots(
     runtime_misc.update_capsule,
     runtime_misc.query_capsule_capabilities,
     variables.query_variable_info,
-)
-
-#: EFI_RT_PROPERTIES_TABLE's bit of each runtime service (section 4.6.2), in the order of the bits.
-RUNTIME_PROPERTY_BITS = (
-    "GetTime",
-    "SetTime",
-    "GetWakeupTime",
-    "SetWakeupTime",
-    "GetVariable",
-    "GetNextVariableName",
-    "SetVariable",
-    "SetVirtualAddressMap",
-    "ConvertPointer",
-    "GetNextHighMonotonicCount",
-    "ResetSystem",
-    "UpdateCapsule",
-    "QueryCapsuleCapabilities",
-    "QueryVariableInfo",
 )
 
 

@@ -31,6 +31,7 @@ COVERED = {
             "placement",
             "riscv64_cpu",
             "rule",
+            "screen",
             "tables",
             "x86_cpu",
         )
@@ -54,6 +55,7 @@ COVERED = {
         f"efi_services/slaunch/{each}.py": ("tests/shim/session/test_launched.py", "a launch as a whole")
         for each in ("launcher", "loader")
     },
+    "efi_services/system_table.py": ("tests/efi_services/test_tables.py", "what a guest finds at the table's address"),
     "efi_services/protocols/slaunch.py": ("tests/shim/session/test_launched.py", "as above"),
     "shim/kexec/tables.py": ("tests/shim/kexec/test_execute.py", "what goes on from one kernel to the next"),
     "shim/session/left.py": ("tests/shim/kexec/test_execute.py", "as above"),

@@ -92,6 +92,11 @@ class GraphicsOutput:
         """Where the mode lies."""
         return self._mode_at
 
+    @property
+    def framebuffer(self) -> Framebuffer:
+        """Where pixels are, in the mode that is set."""
+        return self._screen
+
     def picture(self) -> Picture:
         """What is on the screen."""
         return self._screen.picture()

@@ -15,7 +15,6 @@ from efi_services.memory_map import MemoryType
 from efi_services.ports import MemoryFault
 from shim.errors import NotRunnableError
 from shim.handoff import page_walk
-from shim.machine import riscv64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -117,6 +116,9 @@ def _arm64_values(registers: Mapping[str, int], _at: int) -> bytes:
 
 
 def _riscv_values(registers: Mapping[str, int], _at: int) -> bytes:
+    # It brings the engine, which takes longer than the other machines' hand-offs.
+    from shim.machine import riscv64
+
     # SRET makes the mode and the interrupt flag what these bits say.
     status = registers["sstatus"]
     returning = status | _SPP | (_SPIE if status & riscv64.INTERRUPTS else 0)

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from shim.errors import UnreadableError
-from shim.machine.ram import PAGE
+from shim.pages import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,11 +9,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from shim.boot import entry
+from shim.boot import entry, runtime
 from shim.boot.machines import board_of, check, command
 from shim.boot.memory import SharedRam
 from shim.errors import NotRunnableError, UnreadableError
-from shim.machine.ram import digest_of
+from shim.pages import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,9 +49,7 @@ def boot(
     with SharedRam(given.platform.memory.ranges) as ram, _file(entry.rom(given.state.architecture, at)) as rom:
         words = command(board, given.platform, f"/proc/self/fd/{ram.file}", f"/proc/self/fd/{rom}", swtpm)
         with _Qemu(words, (ram.file, rom), until) as qemu:
-            # What takes time is done while the machine starts, on another CPU; this import, too, of the whole firmware.
-            from shim.boot import runtime
-
+            # While the machine starts, on another CPU.
             pages = list(given.ram.pages())
             if digest_of(pages) != digest:
                 raise UnreadableError(f"{given.ram.path}: not the RAM that run.json tells of")

@@ -6,11 +6,10 @@ import struct
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from efi_services.abi import ABIS
-from efi_services.gates import GATE_STEP
+from efi_services.abi import ABIS, GATE_STEP
 from efi_services.guids import RT_PROPERTIES_TABLE
 from efi_services.memory_map import PAGE, MemoryType
-from efi_services.tables import RUNTIME_PROPERTY_BITS, RUNTIME_SERVICES, SystemTable, TableHeader
+from efi_services.system_table import RUNTIME_PROPERTY_BITS, SystemTable, TableHeader
 from efi_services.variables import RUNTIME_ACCESS
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def _code(given: Given, gates: int, variables: list[Variable], read: Callable[[i
     table = int.from_bytes(read(system + SystemTable.offsetof(abi, "runtime_services"), 8), "little")
     physical = int.from_bytes(read(table + TableHeader.sizeof(abi), 8), "little") == gates
     built = (resources.files("shim.boot.guest") / "built" / f"runtime-{state.architecture}.bin").read_bytes()
-    assert len(built) >= len(RUNTIME_SERVICES) * GATE_STEP + _PARAMETERS.size
+    assert len(built) >= len(RUNTIME_PROPERTY_BITS) * GATE_STEP + _PARAMETERS.size
     return (
         built[: -_PARAMETERS.size]
         + _PARAMETERS.pack(

@@ -24,7 +24,6 @@ def boot(
     from shim.boot.given import given
     from shim.boot.qemu import boot as go_on
     from shim.handoff.verdicts.verdict import Outcome, kept
-    from shim.report.live import Live
     from shim.report.serial import Serial
     from shim.trace.folder import open_run
 
@@ -36,7 +35,6 @@ def boot(
     if failed and not force:
         rules = "; ".join(f"{each.rule}: {each.sentence}" for each in failed)
         raise DiffersError(f"{run}: the hand-off breaks {rules} (--force boots it all the same)")
-    live = Live(quiet=quiet)
     serial = Serial(sys.stdout)
     try:
         ended = go_on(found, folder.report.memory.digest, max_seconds, serial.write, swtpm)
@@ -45,5 +43,8 @@ def boot(
         ended, why = False, "interrupted"
     finally:
         serial.close()
-    live.say("The guest has ended." if ended else f"The guest was ended: {why}.")
+    # Not before: the guest would wait for what takes long to import.
+    from shim.report.live import Live
+
+    Live(quiet=quiet).say("The guest has ended." if ended else f"The guest was ended: {why}.")
     raise typer.Exit(ExitCode.OK if ended else ExitCode.BUDGET)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.ports import MemoryFault
 from efi_services.tcg.piece import piece
 from shim.handoff import setup_data, x86
-from shim.machine.ram import PAGE
+from shim.pages import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

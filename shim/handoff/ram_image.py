@@ -6,14 +6,16 @@ the index. Any reader of Parquet will do. Here it is read with suspicion, since 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
+from functools import reduce
 from itertools import islice, pairwise
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from shim.config.platform import load_platform
 from shim.errors import UnreadableError
-from shim.machine.ram import PAGE, digest_of
+from shim.pages import PAGE, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,15 +137,15 @@ class RamImage:
         """The pages of a row group, found to be in order, and in RAM."""
         with self._refusing():
             table = self._file.read_row_group(number, use_threads=False)
-            addresses: list[int] = table.column("address").to_pylist()
-            chunks = table.column("page").chunks
-            pages = [page for each in chunks for page in _pages(each)]
+            addresses = [address for each in table.column("address").chunks for address in _addresses(each)]
+            pages = [page for each in table.column("page").chunks for page in _pages(each)]
             following = [*self._first, self.ranges[-1][1]][number + 1]
             if len(pages) != len(addresses) or addresses[0] != self._first[number] or addresses[-1] >= following:
                 raise ValueError("its index is not that of its pages")
             if any(second <= first for first, second in pairwise(addresses)):
                 raise ValueError("its pages are in no order")
-            if any(each % PAGE or not any(start <= each < end for start, end in self.ranges) for each in addresses):
+            inside = sum(bisect_left(addresses, end) - bisect_left(addresses, start) for start, end in self.ranges)
+            if inside != len(addresses) or reduce(or_, addresses) % PAGE:
                 raise ValueError("it has pages where there is no RAM")
         return list(zip(addresses, pages, strict=True))
 
@@ -157,6 +159,14 @@ class RamImage:
         except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
             first, *_ = str(error).splitlines() or ["damaged"]
             raise UnreadableError(f"{self.path}: {first}") from None
+
+
+def _addresses(column: Any) -> list[int]:
+    """The values of a column of addresses."""
+    if column.null_count:
+        raise ValueError("it has pages without an address")
+    data = memoryview(column.buffers()[1]).cast("Q")
+    return data[column.offset : column.offset + len(column)].tolist()
 
 
 def _pages(column: Any) -> Iterator[memoryview]:

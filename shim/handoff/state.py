@@ -74,6 +74,7 @@ def collect(machine: Machine, firmware: Firmware, stop: Stop) -> dict[str, Any]:
             }
             for each in firmware.memory_map.descriptors()
         ],
+        "framebuffer": _framebuffer(firmware),
         "initrd": _initrd(machine.ram, tables.get(LINUX_EFI_INITRD_MEDIA), ABIS[name]),
     }
 
@@ -109,6 +110,14 @@ def save_ram(folder: Path, ram: Ram) -> None:
     except OSError as error:
         raise UnreadableError(f"{target.parent}: {error.strerror}") from None
     ram_image.write(target, ram.used_pages())
+
+
+def _framebuffer(firmware: Firmware) -> dict[str, int] | None:
+    """What a graphics output protocol has, if there is one."""
+    if firmware.screen is None:
+        return None
+    there = firmware.screen.framebuffer
+    return {"address": there.base, "width": there.resolution.width, "height": there.resolution.height}
 
 
 def _initrd(ram: Ram, table: int | None, abi: Abi) -> dict[str, int] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from efi_services.ports import MemoryFault
 from shim.handoff import setup_data
-from shim.machine.ram import PAGE
+from shim.pages import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +32,7 @@ _FIELDS = {
     "screen_lfb_base": (0x018, "<I"),
     "screen_lfb_size": (0x01C, "<I"),
     "screen_lfb_linelength": (0x024, "<H"),
+    "screen_ext_lfb_base": (0x03A, "<I"),
     "acpi_rsdp_addr": (0x070, "<Q"),
     "ext_ramdisk_image": (0x0C0, "<I"),
     "ext_ramdisk_size": (0x0C4, "<I"),
@@ -75,7 +76,8 @@ MEANINGS = {
     "screen_lfb_width": "pixels in a line",
     "screen_lfb_height": "lines",
     "screen_lfb_depth": "bits of a pixel",
-    "screen_lfb_base": "where the framebuffer lies",
+    "screen_lfb_base": "where the framebuffer lies, bits 0 to 31",
+    "screen_ext_lfb_base": "bits 32 to 63 of that",
     "screen_lfb_size": "its bytes",
     "screen_lfb_linelength": "bytes from one line to the next",
 }

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import mmap
 import re
 from typing import TYPE_CHECKING
 
 from efi_services.ports import MemoryFault
+from shim.pages import PAGE, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-PAGE = 4096
 _ZERO = bytes(PAGE)
 _IN_USE = re.compile(rb"[^\0]+")
 # Linux's number on all architectures that Python runs on there but a few; Python 3.11 doesn't export it.
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def digest_of(pages: Iterable[tuple[int, memoryview]]) -> str:
-    """SHA-256 over address as little-endian u64, and bytes, of each page."""
-    sha = hashlib.sha256()
-    for address, page in pages:
-        sha.update(address.to_bytes(8, "little"))
-        sha.update(page)
-    return sha.hexdigest()
 
 
 class Ram:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def plain(text: str) -> str:
@@ -17,6 +20,9 @@ def one_line(text: str) -> str:
 
 def stdout_console() -> Console:
     """For tables on stdout: as wide as the terminal, and without folding where the reader is another program."""
+    # What hands on text, such as a guest's, need not wait for it.
+    from rich.console import Console
+
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = 100_000

@@ -3,10 +3,10 @@ import re
 import pytest
 
 from efi_services import service as declarations
-from efi_services import tables
+from efi_services import system_table, tables
 from efi_services.abi import X86_64
 from efi_services.service import PROTOCOLS, Member, Service
-from efi_services.tables import SystemTable, TableHeader
+from efi_services.system_table import SystemTable, TableHeader
 
 TABLE_SERVICES = [each for each in (*tables.BOOT_SERVICES, *tables.RUNTIME_SERVICES) if each is not None]
 METHODS = [slot for each in PROTOCOLS.values() for slot in each.slots if isinstance(slot, Service)]
@@ -152,6 +152,6 @@ def test_no_gate_serves_two_slots():
 
 def test_runtime_properties_name_runtime_services(specification):
     # Section 4.6.2 numbers them in another order than the table has them.
-    assert sorted(tables.RUNTIME_PROPERTY_BITS) == sorted(specification.runtime.values())
-    assert tables.RUNTIME_PROPERTY_BITS.index("SetVirtualAddressMap") == 7
-    assert tables.RUNTIME_PROPERTY_BITS.index("GetVariable") == 4
+    assert sorted(system_table.RUNTIME_PROPERTY_BITS) == sorted(specification.runtime.values())
+    assert system_table.RUNTIME_PROPERTY_BITS.index("SetVirtualAddressMap") == 7
+    assert system_table.RUNTIME_PROPERTY_BITS.index("GetVariable") == 4

@@ -10,7 +10,7 @@ from efi_services.protocols.loaded_image import LoadedImage
 from efi_services.protocols.simple_text_output import Mode
 from efi_services.runtime.time import Time, TimeCapabilities
 from efi_services.structs import Struct, struct
-from efi_services.tables import SystemTable, TableHeader
+from efi_services.system_table import SystemTable, TableHeader
 from efi_services.types import UINT8, UINT16, UINT32, UINT64, UINTN, Boolean, Guid, Handle
 
 

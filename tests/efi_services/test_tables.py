@@ -6,7 +6,8 @@ from efi_services import guids
 from efi_services.abi import X86_64
 from efi_services.memory_map import MemoryType
 from efi_services.status import Status
-from efi_services.tables import TableHeader, with_crc
+from efi_services.system_table import TableHeader
+from efi_services.tables import with_crc
 
 
 def header(guest, at):

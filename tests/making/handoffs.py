@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import libfdt
 
 from efi_services.abi import ABIS
+from efi_services.framebuffer import Framebuffer, Resolution
 from efi_services.guids import LINUX_EFI_INITRD_MEDIA, RT_PROPERTIES_TABLE
 from efi_services.memory_map import MemoryDescriptor, MemoryType
 from efi_services.ports import Access
-from efi_services.tables import SystemTable, TableHeader
+from efi_services.system_table import SystemTable, TableHeader
 from payloads.model import (
     Arm32ZImageHeader,
     Arm64ImageHeader,
@@ -44,6 +45,7 @@ KERNEL, DATA, SYSTEM_TABLE, TABLE, DESCRIPTORS, PAGE_TABLES, END = (
 ARGUMENT, TEXT, MAP, INITRD, SETUP_DATA = (DATA + each for each in (0, 0x1000, 0x2000, 0x3000, 0x6000))
 BASES = {"x86_64": 0, "i386": 0, "aarch64": 0x4000_0000, "arm": 0x4000_0000, "riscv64": 0x8000_0000}
 FAR = 0x40_4000_0000
+FRAMEBUFFER = 0x80_0000
 COMMAND_LINE = "console=ttyS0 quiet"
 INITRD_BYTES = bytes(range(250)) * 20
 ENTRY, SIGNATURE = 0x40, 0x5453_5953_2049_4249
@@ -135,6 +137,7 @@ class HandOff:
 
     def __init__(self, architecture):
         self.architecture = architecture
+        self.screen = None
         self.base = BASES[architecture]
         self.ram = Ram(((self.base, self.base + MAPPED), (FAR, FAR + 0x1_0000)))
         self.map = [
@@ -201,6 +204,7 @@ class HandOff:
                 system_table=self.at(SYSTEM_TABLE),
                 memory_map=SimpleNamespace(descriptors=lambda: firmware_map),
                 variables=(),
+                screen=self.screen and SimpleNamespace(framebuffer=self.screen),
             ),
             Stop("kernel-entry", "", self.at(KERNEL) + self._entry, self.at(DATA)),
         )
@@ -240,6 +244,10 @@ class HandOff:
         }  # fmt: skip
         self.ram.fill(ARGUMENT, 4096, 0)
         self.poke(ARGUMENT + 0x210, "<B", 0x21)
+        self.screen = Framebuffer(self.ram, FRAMEBUFFER, Resolution(800, 600))
+        self.poke(ARGUMENT + 0xF, "<B", 0x70)
+        self.poke(ARGUMENT + 0x12, "<HHHII", 800, 600, 32, FRAMEBUFFER, 800 * 600 * 4)
+        self.poke(ARGUMENT + 0x24, "<H", 800 * 4)
         self.poke(ARGUMENT + 0x228, "<I", TEXT)
         self.version = 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from efi_services.abi import ABIS
 from efi_services.memory_map import PAGE
 from efi_services.ports import MemoryFault
-from efi_services.tables import SystemTable
+from efi_services.system_table import SystemTable
 from shim.handoff import setup_data, x86
 from shim.handoff.page_walk import Paging, UnknownPagingError, of
 from shim.handoff.verdicts.rule import X86, BrokenError, NotApplicableError

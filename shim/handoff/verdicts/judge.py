@@ -13,6 +13,7 @@ from shim.handoff.verdicts import (
     memory_map,
     placement,
     riscv64_cpu,
+    screen,
     tables,
     x86_cpu,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from shim.handoff.verdicts.verdict import Verdict
 
 _SUBJECTS = (
-    x86_cpu, arm64_cpu, arm_cpu, riscv64_cpu, kernel, placement, device_tree, memory_map, tables, given,
+    x86_cpu, arm64_cpu, arm_cpu, riscv64_cpu, kernel, placement, device_tree, memory_map, tables, screen, given,
 )  # fmt: skip
 #: In the order in which they are shown. A name stands once for each architecture.
 RULES = tuple(each for subject in _SUBJECTS for each in vars(subject).values() if isinstance(each, Rule))

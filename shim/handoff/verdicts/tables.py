@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from efi_services.abi import ABIS
 from efi_services.guids import name_of
 from efi_services.memory_map import MemoryType
-from efi_services.tables import SystemTable
+from efi_services.system_table import SystemTable
 from efi_services.types import Guid
 from shim.handoff.verdicts.extents import memory_map_of
 from shim.handoff.verdicts.rule import BrokenError, rule

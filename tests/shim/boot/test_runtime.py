@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from efi_services.abi import ABIS
-from efi_services.tables import RUNTIME_PROPERTY_BITS
+from efi_services.system_table import RUNTIME_PROPERTY_BITS
 from shim.boot import runtime
 from shim.boot.given import Variable, given
 from shim.trace.folder import open_run

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from shim.errors import UnreadableError
 from shim.handoff import ram_image
 from shim.handoff.ram_image import RamImage
-from shim.machine.ram import PAGE, Ram
+from shim.machine.ram import Ram
+from shim.pages import PAGE
 
 LOW, HIGH = (0x1000, 0x80_0000), (1 << 40, (1 << 40) + 0x10_0000)
 RANGES = LOW, HIGH

@@ -58,6 +58,7 @@ def collect(ram):
             system_table=0x6000,
             memory_map=MemoryMap(ranges),
             variables=VARIABLES,
+            screen=None,
         )
         return state.collect(machine, firmware, Stop("kernel-entry", "", 0x10_0200, 0x9000))
 

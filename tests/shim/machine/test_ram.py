@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efi_services.ports import MemoryFault
-from shim.machine.ram import PAGE, Ram
+from shim.machine.ram import Ram
+from shim.pages import PAGE
 
 # Two ranges with a gap between them that is as large as a page.
 LOW, HIGH = (0x2000, 0x5000), (0x6000, 0x8000)

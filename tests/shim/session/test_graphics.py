@@ -66,6 +66,9 @@ def test_x86_kernels_have_it_in_boot_params(framebuffer, tmp_path):
     assert end - start == 1280 * 800 * 4
     assert (tmp_path / "run" / "handoff" / "boot_params.bin").read_bytes()[:SIZE] == screen_info(1280, 800, start)
     state = json.loads((tmp_path / "run" / "handoff" / "state.json").read_text())
+    assert {"rule": "screen", "outcome": "ok", "sentence": f"1280 by 800 pixels at {start:#x}"} in json.loads(
+        (tmp_path / "run" / "handoff" / "verdicts.json").read_text()
+    )
     kept = [each for each in state["memory_map"] if each["start"] <= start and each["type"] == 0]
     assert any(end <= each["start"] + 4096 * each["pages"] for each in kept)
 

@@ -147,6 +147,7 @@ X86 = {
     "boot-params": poke(ARGUMENT + 0x210, "<B", 0),
     "memory-map-form": attributes(version=2),
     "e820": e820_type,
+    "screen": poke(ARGUMENT + 0x12, "<H", 801),
     "no-overlap": line_in_boot_params,
 }
 TREE = {**EVERYWHERE, "device-tree": misplaced, "memory-map-form": attributes(chosen={"linux,uefi-mmap-desc-ver": 2})}
@@ -251,6 +252,11 @@ def test_a_plain_image_lies_at_a_multiple_of_its_alignment(architecture):
         (poke(SYSTEM_TABLE, "<I", 1), "system-table", "signature"),
         (poke(SYSTEM_TABLE + 96, "<Q", 1), "system-table", "boot services or a console"),
         (efi_info(system_table=8), "system-table", "0x8"),
+        (poke(ARGUMENT + 0xF, "<B", 0), "screen", "is not told of the framebuffer at 0x800000"),
+        (poke(ARGUMENT + 0x18, "<I", 0x1000), "screen", "lfb_base is 0x1000 in place of 0x800000"),
+        (poke(ARGUMENT + 0x3A, "<I", 1), "screen", "ext_lfb_base is 0x1 in place of 0x0"),
+        (poke(ARGUMENT + 0x24, "<H", 3199), "screen", "lfb_linelength"),
+        (attributes(screen=None), "screen", "told of an EFI framebuffer, and there is none"),
         (efi_info(descriptor_size=44), "memory-map-form", "44"),
         (efi_info(memory_map_size=49), "memory-map-form", "49"),
     ],
@@ -307,6 +313,13 @@ def test_what_is_not_known_is_not_judged():
     not_judged = {name for name, each in verdicts.items() if each.outcome is Outcome.NOT_APPLICABLE}
     assert not_judged == {"kernel-aligned", "kernel-bytes", "initrd-bytes", "command-line"}
     assert failed(verdicts) == {}
+
+
+def test_a_machine_without_a_screen():
+    handoff = HandOff("x86_64")
+    handoff.screen = None
+    handoff.poke(ARGUMENT + 0xF, "<B", 0)
+    assert handoff.judge()["screen"].outcome is Outcome.NOT_APPLICABLE
 
 
 def test_verdicts_can_be_kept():
