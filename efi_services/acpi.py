@@ -72,12 +72,18 @@ def complete(given: Sequence[bytes], *, x86: bool) -> tuple[bytes, ...]:
 def provide(given: Sequence[bytes], store: Callable[[bytes], int]) -> list[int]:
     """Put tables into memory, and give the addresses that the XSDT lists.
 
-    The DSDT is not among them: the FADT points to it (section 5.2.9).
+    The DSDT is not among them: the FADT points to it (section 5.2.9), and to the FACS where the machine has one.
     """
     devices = 0
     listed = []
     for each in sorted(given, key=lambda one: one[:4] != b"DSDT"):
-        address = store(linked(each, devices) if each[:4] == b"FACP" and devices else each)
+        table = each
+        if each[:4] == b"FACP":
+            if devices:
+                table = linked(table, devices, 40, 140)
+            if has_fixed_hardware(each):
+                table = linked(table, store(facs()), 36, 132)
+        address = store(table)
         if each[:4] == b"DSDT":
             devices = address
         else:
@@ -85,12 +91,25 @@ def provide(given: Sequence[bytes], store: Callable[[bytes], int]) -> list[int]:
     return listed
 
 
-def linked(fixed: bytes, devices: int) -> bytes:
-    """A FADT that points to the DSDT at *devices*: by DSDT if it has room, and by X_DSDT if there is one."""
-    for at, size in ((40, 4), (140, 8)):
-        if len(fixed) >= at + size and not devices >> 8 * size:
-            fixed = fixed[:at] + devices.to_bytes(size, "little") + fixed[at + size :]
+def linked(fixed: bytes, to: int, narrow: int, wide: int) -> bytes:
+    """A FADT that points *to* a table, in the field of 32 bits at *narrow* and in that of 64 bits at *wide*.
+
+    One that is not there, or is too narrow, is left alone.
+    """
+    for at, size in ((narrow, 4), (wide, 8)):
+        if len(fixed) >= at + size and not to >> 8 * size:
+            fixed = fixed[:at] + to.to_bytes(size, "little") + fixed[at + size :]
     return checksummed(fixed, 9)
+
+
+def facs() -> bytes:
+    """Where a kernel leaves what a machine that wakes up goes on with (section 5.2.10); no table like the others."""
+    return struct.pack("<4sI24xB31x", b"FACS", 64, 1)
+
+
+def has_fixed_hardware(fixed: bytes) -> bool:
+    """Whether a FADT tells of PM1's registers, which come with a FACS (section 4.8)."""
+    return len(fixed) >= 68 and any(fixed[64:68])
 
 
 def ccel(kind: int, log: int, size: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from efi_services import acpi, guids, smbios, tables
-from efi_services.memory_map import MemoryType
+from efi_services.memory_map import AllocateType, MemoryType
 from efi_services.protocols.cc_measurement import CC_TYPES
 from efi_services.system_table import RUNTIME_PROPERTY_BITS
 
@@ -21,6 +21,12 @@ def offer_tables(firmware: Firmware) -> None:
         own_tables = acpi.complete(own_tables, x86=firmware.abi.name in ("i386", "x86_64"))
 
         def place(table: bytes) -> int:
+            if table[:4] == b"FACS":
+                # At a multiple of 64, and what the kernel writes stays (ACPI 6.5, section 5.2.10).
+                at = firmware.allocate_pages(AllocateType.AnyPages, MemoryType.ACPIMemoryNVS, 1)
+                firmware.memory.write(at, table)
+                firmware.observer.provided("ACPI FACS", at, table)
+                return at
             return provide(table, MemoryType.ACPIReclaimMemory, f"ACPI {table[:4].decode('latin-1')}")
 
         root = place(acpi.xsdt(acpi.provide(own_tables, place)))

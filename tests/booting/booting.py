@@ -21,13 +21,15 @@ from payloads.errors import PayloadError
 from qemu import Failed
 from shim.boot.machines import BOARDS
 
-#: Kernels, and platforms where they are not the ready ones of their machines.
+#: Kernels of each suite and machine, and platforms where they are not the ready ones of their machines.
 CASES = (
-    ("debian:trixie/cloud-amd64", None),
+    *((f"debian:{suite}/cloud-amd64", None) for suite in ("bookworm", "trixie", "trixie-backports", "sid")),
+    ("debian:trixie/cloud-amd64", guests.WITH_ACPI),
     ("debian:trixie/cloud-amd64", guests.WITH_TPM),
-    ("debian:trixie/cloud-arm64", None),
+    *((f"debian:{suite}/cloud-arm64", None) for suite in ("bookworm", "trixie", "trixie-backports", "sid")),
     ("debian:trixie/cloud-arm64", "virt-arm64-el2"),
-    ("debian:trixie/riscv64", None),
+    # Bookworm has none.
+    *((f"debian:{suite}/riscv64", None) for suite in ("trixie", "trixie-backports", "sid")),
 )
 DOCS = Path(__file__).parents[2] / "docs"
 _MISSING = 12

@@ -30,7 +30,7 @@ COLLECTED = (
     "/sys/kernel/security/tpm0/binary_bios_measurements",
 )
 MODULES = ("efivarfs.ko",)
-WITH_TPM = "q35-tpm"
+WITH_TPM, WITH_ACPI = "q35-tpm", "q35-acpi"
 CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
 #: What no boot may say.
 _BAD = re.compile(r"\bBUG\b|WARNING:|Firmware Bug|Oops|runtime services will not be accessible|Unable to switch EFI")
@@ -59,7 +59,7 @@ def boot(name: str, folder: Path, platform: str | None = None) -> Iterator[Found
     if platform == WITH_TPM:
         modules |= packages.tpm_modules(entry, fetched, cache)
     # Without ACPI a PC can't be switched off.
-    leave = "reboot -f" if entry.architecture == "amd64" else "poweroff -f"
+    leave = "reboot -f" if entry.architecture == "amd64" and platform != WITH_ACPI else "poweroff -f"
     busybox = packages.busybox(entry.architecture, cache)
     initrd = folder / "initrd"
     initrd.write_bytes(initramfs.build(busybox, modules, COLLECTED, leave))

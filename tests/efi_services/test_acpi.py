@@ -59,9 +59,22 @@ def test_the_fixed_table_points_to_the_devices(power_on, size):
 
 
 def test_devices_that_lie_high():
-    fixed = acpi.linked(bytes(244), 0x1_2345_6789)
+    fixed = acpi.linked(bytes(244), 0x1_2345_6789, 40, 140)
     assert fixed[40:44] == bytes(4)
     assert int.from_bytes(fixed[140:148], "little") == 0x1_2345_6789
+
+
+def test_a_machine_that_sleeps_has_a_facs(power_on):
+    """Where the fixed table tells of PM1's registers."""
+    given = [table(b"DSDT"), table(b"FACP", bytes(64 - 36) + struct.pack("<I", 0x604) + bytes(244 - 68))]
+    guest = power_on(acpi=tuple(acpi.checksummed(each, 9) for each in given))
+    fixed = tables_of(guest)[b"FACP"]
+    assert sum(fixed) & 0xFF == 0
+    at = int.from_bytes(fixed[36:40], "little")
+    assert int.from_bytes(fixed[132:140], "little") == at
+    assert at % 64 == 0
+    assert guest.bytes_at(at, 64) == acpi.facs() == struct.pack("<4sI24xB31x", b"FACS", 64, 1)
+    assert guest.firmware.memory_map.at(at).type.name == "ACPIMemoryNVS"
 
 
 def tables_of(guest):

@@ -7,6 +7,16 @@
 
 #define TABLES 0xffff0000
 
+    /* Writes a register of PCI's configuration space. */
+    .macro configure register, value
+    movl $\register, %eax
+    movw $0xcf8, %dx
+    outl %eax, %dx
+    movl $\value, %eax
+    movw $0xcfc, %dx
+    outl %eax, %dx
+    .endm
+
     .section .text, "ax"
     .code16
     .globl _start
@@ -38,6 +48,9 @@ protected:
 
     .code64
 long_mode:
+    /* Of the chipset, ACPI's registers are where a PC's firmware puts them, and its tables say: at ports from 0x600. */
+    configure 0x8000f840, 0x601     /* 00:1f.0, PMBASE */
+    configure 0x8000f844, 0x80      /* ACPI_CNTL: the registers are on */
     /* The local APIC as a PC's firmware leaves it: without ACPI a kernel gets its timer through LINT0. */
     movl $0xfee00000, %eax
     movl $0x1ff, 0xf0(%rax)         /* enabled, spurious vector 0xff */

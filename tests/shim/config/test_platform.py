@@ -46,6 +46,7 @@ def test_the_names():
     assert ready.names() == (
         *sorted(f"bare-{machine}" for machine in CPU_MODELS),
         "q35",
+        "q35-acpi",
         "q35-graphics",
         "q35-ia32",
         "q35-secure",

@@ -13,20 +13,27 @@ from efi_services import acpi
 from shim.config.platform import load_platform
 
 NAME = "virt-arm64-acpi"
+#: Of each platform: QEMU, its machine and CPU, how many tables there are, and how many checksums are not of those.
+LIKE = {
+    NAME: ("qemu-system-aarch64", "virt-7.2", "cortex-a57", 9, 3),
+    "q35-acpi": ("qemu-system-x86_64", "pc-q35-7.2", "Westmere-v1", 5, 2),
+}
 ADD_CHECKSUM = 3
 
 
-def test_they_are_what_qemu_gives(need, tmp_path):
+@pytest.mark.parametrize("name", LIKE)
+def test_they_are_what_qemu_gives(need, tmp_path, name):
     """With the checksums that QEMU asks its firmware to fill in; what else is to be filled in is addresses."""
-    need("qemu-system-aarch64")
-    given = fw_cfg.files(shutil.which("qemu-system-aarch64"), "virt-7.2", "cortex-a57", tmp_path)
+    program, machine, cpu, count, others = LIKE[name]
+    need(program)
+    given = fw_cfg.files(shutil.which(program), machine, cpu, tmp_path)
     content, script = given["etc/acpi/tables"], given["etc/table-loader"]
     asked = [script[at : at + 128] for at in range(0, len(script), 128)]
     places = [struct.unpack_from("<III", each, 60) for each in asked if each[0] == ADD_CHECKSUM]
-    # The last two are of the root pointer, in a file of its own; before them comes the list of tables.
-    theirs = [acpi.checksummed(content[start : start + size], at - start) for at, start, size in places[:-3]]
-    ours = [each.content for each in load_platform(NAME).acpi]
-    assert len(ours) == 9
+    # The last are of the root pointer, in a file of its own; before them comes the list of tables.
+    theirs = [acpi.checksummed(content[start : start + size], at - start) for at, start, size in places[:-others]]
+    ours = [each.content for each in load_platform(name).acpi]
+    assert len(ours) == count
     assert ours == theirs
 
 
