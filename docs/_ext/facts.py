@@ -5,7 +5,6 @@ Nothing that the code knows is typed by hand: a table that could disagree with t
 
 from __future__ import annotations
 
-import csv
 import inspect
 import json
 import re
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sphinx.application import Sphinx
-
-#: Written by `make kernels`.
-SURVEY = Path(__file__).parents[1] / "kernels.csv"
 
 
 def verbs() -> str:
@@ -142,15 +138,6 @@ def payload_catalogue(*, kernels: bool = True) -> str:
     )
 
 
-def kernels() -> str:
-    """What the survey of the archive's kernels found, when it has been made."""
-    if not SURVEY.is_file():
-        return "The survey has not been made for this version.\n"
-    with SURVEY.open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
-    return _table(head, rows)
-
-
 def programs() -> str:
     """The project's own programs, with the first sentence of each one's source."""
     built = {name.removeprefix("program:").rpartition("-")[0] for name in catalogue.programs()}
@@ -230,7 +217,6 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "services.md": service_tables,
     "catalogue.md": payload_catalogue,
     "catalogue-programs.md": partial(payload_catalogue, kernels=False),
-    "kernels.md": kernels,
     "programs.md": programs,
     "kinds.md": kinds,
     "formats.md": formats,

@@ -13,7 +13,7 @@ from shim.errors import UsageError
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     what: Annotated[
-        str, typer.Argument(help="calls, accesses, regions, privileged, events or handoff; the summary without.")
+        str, typer.Argument(help="calls, accesses, regions, privileged, sbi, events or handoff; the summary without.")
     ] = "",
     limit: Annotated[int, typer.Option(min=0, help="Rows at the most; 0 for all.")] = 0,
     by: Annotated[str, typer.Option(help="Sum accesses by region, function, code (instruction) or call.")] = "region",
@@ -34,6 +34,7 @@ def show(
         "calls": tables.show_calls,
         "regions": tables.show_regions,
         "privileged": tables.show_privileged,
+        "sbi": tables.show_sbi,
         "events": tables.show_events,
         "handoff": tables.show_handoff,
     }

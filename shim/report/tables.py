@@ -15,7 +15,7 @@ from shim.errors import UnreadableError
 from shim.report.live import summary_table
 from shim.report.text import one_line, stdout_console
 from shim.report.tree import write_tree
-from shim.trace.tables import CALLS, PRIVILEGED, REGIONS
+from shim.trace.tables import CALLS, PRIVILEGED, REGIONS, SBI
 
 if TYPE_CHECKING:
     from shim.trace.folder import RunFolder
@@ -73,6 +73,21 @@ def show_privileged(run: RunFolder, limit: int) -> None:
     for row in _rows(run, PRIVILEGED, limit):
         counts = row["count"], row["first_call"]
         _add(table, f"{row['pc']:#x}", row["image"], *counts, row["instruction"], row["meaning"])
+    stdout_console().print(table)
+
+
+def show_sbi(run: RunFolder, limit: int) -> None:
+    """Calls of what runs below a RISC-V machine's firmware."""
+    rows = _rows(run, SBI, limit)
+    if not rows:
+        stdout_console().print("none: nothing below the firmware was called, which only a RISC-V machine has")
+        return
+    table = _table("seq", "pc", "image", "from call", "call", "answer")
+    for row in rows:
+        arguments = ", ".join(json.loads(row["arguments"]))
+        call = f"{row['extension']}.{row['function']}({arguments})"
+        answer = f"{row['error']}, {row['value']:#x}"
+        _add(table, row["seq"], f"{row['pc']:#x}", row["image"], row["call"], call, answer)
     stdout_console().print(table)
 
 

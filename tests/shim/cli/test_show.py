@@ -40,6 +40,7 @@ NONE = (None, None)
         (("accesses", "--by", "code"), "payload+0x"),
         (("accesses", "--by", "call"), "the start"),
         (("calls", "--limit", "1"), "OutputString"),
+        (("sbi",), "none"),
     ],
 )
 def test_views(view, says, recorded, command):
@@ -51,7 +52,7 @@ def test_views(view, says, recorded, command):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["run", "moons"], 2, "accesses, calls, events, handoff, privileged, regions"),
+        (["run", "moons"], 2, "accesses, calls, events, handoff, privileged, regions, sbi"),
         (["run", "accesses", "--by", "moon"], 2, "region, function, code, call"),
         (["run", "accesses", "--limit", "-1"], 2, "limit"),
         (["run", "accesses", "--calls", "5..2"], 2, "--calls 5..2"),

@@ -138,3 +138,6 @@ def test_calls_of_the_sbi_are_recorded(assemble, command, tmp_path):
     assert [row["pc"] for row in rows] == sorted({row["pc"] for row in rows})
     asked = command("query", "run", "SELECT count(*) AS n FROM sbi WHERE error <> 'SBI_SUCCESS'")
     assert asked.out.split()[-1] == "2"
+    shown = command("show", "run", "sbi")
+    assert (shown.code, shown.err) == (0, "")
+    assert "SRST.system_reset(0x1, 0x2" in shown.out
