@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from importlib import metadata
 
 import typer
 
@@ -11,6 +10,8 @@ from shim.errors import ExitCode
 
 def doctor() -> None:
     """Say what is there and what is missing, and what for."""
+    from importlib import metadata
+
     from payloads.errors import PayloadError
     from payloads.mirrors import debian_sources
     from shim.config.places import cache_folder
