@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from payloads.apt import Package, PrivateApt, UntrustedIndex
-from payloads.errors import MissingPart
+from payloads.errors import MissingPart, Unreadable
+from payloads.identify import identify, read_file
 from payloads.mirrors import Source, debian_sources
 from payloads.model import MAX_FILE_BYTES
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from payloads.catalogue import Entry
+    from payloads.model import Payload
 
 _CHUNK_BYTES = 1 << 20
 
@@ -123,21 +125,40 @@ def _names(apt: PrivateApt, progress: Callable[[str], None]) -> Sequence[str]:
 
 def cached(entry: Entry, cache: Path) -> Fetched | None:
     """The newest copy of a payload that the cache holds, or None when it holds none, or a damaged one."""
+    found = _recorded(entry, cache)
+    return found if found is not None and _intact(found) is not None else None
+
+
+def open_cached(entry: Entry, cache: Path, name: str) -> Payload | None:
+    """What `cached` finds, read and recognised: the file is read and hashed once."""
+    found = _recorded(entry, cache)
+    data = None if found is None else _intact(found)
+    return None if found is None or data is None else identify(data, name, found.path, found.sha256)
+
+
+def _recorded(entry: Entry, cache: Path) -> Fetched | None:
+    """The newest copy, as the cache's own record has it."""
     folder = _folder(entry, cache)
     try:
         record = json.loads((folder / "current.json").read_text("utf-8"))
-        found = Fetched(
+        return Fetched(
             path=folder / f"{record['sha256']}.efi",
             package=str(record["package"]),
             version=str(record["version"]),
             sha256=str(record["sha256"]),
             package_sha256=str(record["package_sha256"]),
         )
-        with found.path.open("rb") as file:
-            intact = hashlib.file_digest(file, "sha256").hexdigest() == found.sha256
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if intact else None
+
+
+def _intact(found: Fetched) -> bytes | None:
+    """The bytes of a copy, if they are what was fetched."""
+    try:
+        data = read_file(found.path)
+    except Unreadable:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == found.sha256 else None
 
 
 def find_by_hash(sha256: str, cache: Path) -> Path | None:

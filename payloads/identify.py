@@ -19,13 +19,14 @@ _EFI_APPLICATION = 10
 _CHUNK_BYTES = 16 << 20
 
 
-def identify(data: bytes, name: str, path: Path | None = None) -> Payload:
+def identify(data: bytes, name: str, path: Path | None = None, sha256: str | None = None) -> Payload:
     """Recognise a payload by its bytes.
 
     Args:
         data: the whole file.
         name: what the payload is called in results: a catalogue name or the file's base name.
         path: where it came from, if it came from a file.
+        sha256: its hash in hex, where that is known already.
 
     Raises:
         NotRunnable: it is no payload that can be run; the message says why.
@@ -39,7 +40,7 @@ def identify(data: bytes, name: str, path: Path | None = None) -> Payload:
         name=name,
         path=path,
         data=data,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256 or hashlib.sha256(data).hexdigest(),
         kind=kind,
         machine=image.machine,
         version=version,
@@ -59,10 +60,11 @@ def open_payload(where: Path, name: str | None = None) -> Payload:
         Unreadable: the file can't be read, or is no regular file, or is too big.
         NotRunnable: it is no payload that can be run.
     """
-    return identify(_read(where), name or where.name, where)
+    return identify(read_file(where), name or where.name, where)
 
 
-def _read(where: Path) -> bytes:
+def read_file(where: Path) -> bytes:
+    """The bytes of a file that may be a payload; raises Unreadable."""
     try:
         # O_NONBLOCK: a FIFO without a writer must not hang us
         descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -86,7 +88,9 @@ def _read_regular(descriptor: int, where: Path) -> bytes:
         raise Unreadable(f"{where}: it is no regular file")
     chunks: list[bytes] = []
     total = status.st_size
-    while total <= MAX_FILE_BYTES and (chunk := os.read(descriptor, _CHUNK_BYTES)):
+    # One chunk where the size is the truth: there is nothing to join, then.
+    size = max(status.st_size + 1, _CHUNK_BYTES)
+    while total <= MAX_FILE_BYTES and (chunk := os.read(descriptor, size)):
         chunks.append(chunk)
         total = max(status.st_size, sum(map(len, chunks)))
     if total > MAX_FILE_BYTES:

@@ -59,7 +59,8 @@ ZBOOT_COMPRESSIONS = {
     "zstd22": "zstd",
     "zstd": "zstd",
 }
-_BANNER = re.compile(rb"Linux version (\d[!-~]{0,99}) ")
+_BANNER_START = b"Linux version "
+_BANNER = re.compile(_BANNER_START + rb"(\d[!-~]{0,99}) ")
 _MIN_BZIMAGE_PROTOCOL = 0x020B  # the first with the EFI hand-over entry; the EFI stub itself is of the same age
 
 
@@ -204,8 +205,13 @@ def _zimage(data: bytes) -> Arm32ZImageHeader:
 
 def _banner(data: bytes) -> str | None:
     """The release out of the banner that every uncompressed kernel carries ("Linux version 6.12 (builder) ...")."""
-    found = _BANNER.search(data)
-    return found[1].decode("ascii") if found else None
+    # Its start is looked for by itself: an expression takes five times as long for a whole kernel.
+    at = data.find(_BANNER_START)
+    while at >= 0:
+        if found := _BANNER.match(data, at):
+            return found[1].decode("ascii")
+        at = data.find(_BANNER_START, at + 1)
+    return None
 
 
 def _first_word(data: bytes, at: int) -> str | None:

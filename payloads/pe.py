@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import struct
 from itertools import pairwise, starmap
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pefile
 
 from payloads.errors import NotRunnable
 from payloads.model import MAX_FILE_BYTES, Machine, PeImage, Relocation, RelocationKind, Section
+
+Bytes = TypeVar("Bytes", bytes, memoryview)
 
 MAX_IMAGE_BYTES = 1 << 30
 MAX_SECTIONS = 2048  # pefile reads no more; an image with a device tree for each board has hundreds
@@ -74,7 +76,7 @@ def read_image(data: bytes) -> PeImage:
     return _read(pe, data)
 
 
-def section_bytes(data: bytes, section: Section) -> bytes:
+def section_bytes(data: Bytes, section: Section) -> Bytes:
     """The bytes of a section that come from the file, without alignment padding."""
     return data[section.raw_offset : section.raw_offset + min(section.raw_size, section.virtual_size)]
 

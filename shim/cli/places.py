@@ -20,11 +20,11 @@ def find_payload(name: str, progress: "Callable[[str], None]") -> "Payload":
     if catalogue.is_name(name) and not Path(name).exists():
         if name.startswith("program:"):
             return open_payload(catalogue.program(name), name)
-        from payloads.fetch import cached, fetch
+        from payloads.fetch import fetch, open_cached
 
-        entry = catalogue.find(name)
-        found = cached(entry, cache_folder()) or fetch(entry, cache=cache_folder(), progress=progress)
-        return open_payload(found.path, name)
+        entry, cache = catalogue.find(name), cache_folder()
+        found = open_cached(entry, cache, name)
+        return found or open_payload(fetch(entry, cache=cache, progress=progress).path, name)
     return open_payload(Path(name))
 
 

@@ -11,9 +11,9 @@ from payloads.errors import NotRunnable
 from payloads.identify import identify
 from payloads.linux import ZBOOT_COMPRESSIONS
 from payloads.model import Arm32ZImageHeader, Arm64ImageHeader, BzImageHeader, RiscvImageHeader, ZbootHeader
+from payloads.pe import section_bytes
 from shim.handoff import vmlinux, zimage
 from shim.handoff.decompress import APPENDED, UndecodableError, unpack
-from shim.loader import LoadableImage
 
 if TYPE_CHECKING:
     from payloads import Payload
@@ -99,13 +99,11 @@ def differences(image: Payload, memory: memoryview) -> tuple[int | None, int]:
 
     A plain Image is stub and kernel in one: the stub writes to its own variables in it.
     """
-    place = LoadableImage(image).place(image.image.image_base)
-    size = min(len(place), len(memory))
-    wrong = np.frombuffer(place, np.uint8, size) != np.frombuffer(memory, np.uint8, size)
     changed = 0
     for section in image.image.sections:
-        span = slice(section.virtual_address, section.virtual_address + min(section.raw_size, section.virtual_size))
-        places = np.flatnonzero(wrong[span])
+        there = memory[section.virtual_address :]
+        file = section_bytes(memoryview(image.data), section)[: len(there)]
+        places = np.flatnonzero(np.asarray(file) != np.asarray(there[: len(file)]))
         if section.writable:
             changed += len(places)
         elif len(places):

@@ -89,7 +89,8 @@ class Ram:
             for run in _IN_USE.finditer(resident, offset // PAGE, (offset + end - start) // PAGE):
                 for at in range(run.start() * PAGE, run.end() * PAGE, PAGE):
                     page = self._view[at : at + PAGE]
-                    if page != _ZERO:
+                    # As bytes: values of two views are compared one by one.
+                    if page.tobytes() != _ZERO:
                         yield start + at - offset, page
             offset += end - start
 

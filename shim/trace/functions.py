@@ -21,6 +21,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Patterns: TypeAlias = tuple[tuple[int, int], ...]
 
 _SHORTEST = 8  # bytes; in less there is no call and its target
+_PART = 1 << 16  # units that are looked at together
 
 # Instructions as mask and value: behind the LAST ones no code follows, with the FIRST ones functions begin.
 _A64_LAST = (
@@ -89,7 +90,7 @@ def find_functions(
 
 def _x86(code: _Array, base: int) -> _Array:
     """Targets of CALL rel32."""
-    calls = np.flatnonzero(code[:-4] == 0xE8)
+    calls = _where(code[:-4], lambda part: part == 0xE8)
     target = calls + 5 + _word(code, calls + 1).view(np.int32)
     # calling the next instruction is how code finds out where it is
     target = each_once(target[(target >= 0) & (target <= len(code) - 4) & (target != calls + 5)])
@@ -111,7 +112,7 @@ def _x86(code: _Array, base: int) -> _Array:
 def _words(call: int, bits: int, ahead: int, last: _Patterns, first: _Patterns, code: _Array, base: int) -> _Array:
     """Targets of BL, where instructions are words: *call* above as many bits of distance from *ahead* words on."""
     words, skipped = _units(code, base, 4)
-    calls = np.flatnonzero(words >> bits == call)
+    calls = _where(words, lambda part: part >> bits == call)
     target = _inside(words, calls + ahead + _signed(words[calls] & (1 << bits) - 1, bits))
     start = _any(words[target - 1], last) | _any(words[target], first)
     found: _Array = 4 * target[start] + skipped
@@ -121,22 +122,51 @@ def _words(call: int, bits: int, ahead: int, last: _Patterns, first: _Patterns, 
 def _riscv64(code: _Array, base: int) -> _Array:
     """Targets of JAL ra, and of AUIPC with JALR ra."""
     halves, skipped = _units(code, base, 2)
-    index = np.arange(len(halves), dtype=np.int32)
-    # Behind a half whose low bits aren't 11 an instruction begins, and from there on at every other half that has them.
-    narrow = np.maximum.accumulate(np.where(halves & 3 == 3, np.int32(-1), index))
-    begins = (index - np.append(np.int32(-1), narrow[:-1])) & 1 == 1
-    words = halves.astype(np.uint32)
-    words[:-1] |= words[1:] << 16
-    near = np.flatnonzero(begins & (words & 0xFFF == 0x0EF))
-    far = np.flatnonzero(begins[:-2] & (words[:-2] & 0xFFF == 0x097) & (words[2:] & 0xFFFFF == 0x080E7))
-    jal = words[near]
+    begins = _begins(halves)
+    near = _where(halves, lambda part: part & 0xFFF == 0x0EF)
+    near = near[begins[near]]
+    far = _where(halves[:-2], lambda part: part & 0xFFF == 0x097)
+    far = far[begins[far] & (_wide(halves, far + 2) & 0xFFFFF == 0x080E7)]
+    jal = _wide(halves, near)
     distance = jal >> 31 << 20 | (jal >> 12 & 0xFF) << 12 | (jal >> 20 & 1) << 11 | (jal >> 21 & 0x3FF) << 1
-    reach = _signed(words[far] & 0xFFFFF000, 32) + _signed(words[far + 2] >> 20, 12)
+    reach = _signed(_wide(halves, far) & 0xFFFFF000, 32) + _signed(_wide(halves, far + 2) >> 20, 12)
     target = _inside(halves, np.append(near + _signed(distance, 21) // 2, far + reach // 2))
     start = _any(halves[target], _RV_FIRST) | begins[target - 1] & _any(halves[target - 1], _RV_LAST)
-    start |= begins[target - 2] & _any(words[target - 2], _RV_LAST_WIDE)
+    start |= begins[target - 2] & _any(_wide(halves, target - 2), _RV_LAST_WIDE)
     found: _Array = 2 * target[start & begins[target]] + skipped
     return found
+
+
+def _begins(halves: _Array) -> _Array:
+    """At which halves of words RISC-V instructions begin.
+
+    Behind a half whose low bits aren't 11 one does, and from there on at every other half that has them.
+    """
+    begins = np.ones(len(halves) + 1, np.bool_)
+    narrow = np.int32(-1)
+    for at in range(0, len(halves), _PART):
+        part = halves[at : at + _PART]
+        index = np.arange(at, at + len(part), dtype=np.int32)
+        last = np.maximum.accumulate(np.where(part & 3 == 3, narrow, index))
+        begins[at + 1 : at + len(part) + 1] = (index - last) & 1 == 0
+        narrow = last[-1]
+    return begins[:-1]
+
+
+def _wide(halves: _Array, at: _Array) -> _Array:
+    """The words that begin at some halves; behind the last half there are zeroes."""
+    behind = (at + 1) % len(halves)
+    words: _Array = halves[at] | np.where(behind, halves[behind], 0).astype(np.uint32) << 16
+    return words
+
+
+def _where(units: _Array, test: Callable[[_Array], _Array]) -> _Array:
+    """The places of the units that pass a test.
+
+    They are tested a part at a time, which stays in the processor's cache; of a whole kernel copies would be made.
+    """
+    parts = [np.flatnonzero(test(units[at : at + _PART])) + at for at in range(0, len(units), _PART)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.intp)
 
 
 def _word(code: _Array, at: _Array) -> _Array:

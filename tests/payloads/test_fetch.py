@@ -12,7 +12,7 @@ import pytest
 from payloads import Kind, MissingPart, open_payload
 from payloads.apt import PrivateApt, UntrustedIndex
 from payloads.catalogue import Entry, find
-from payloads.fetch import cached, carried, fetch, find_by_hash
+from payloads.fetch import cached, carried, fetch, find_by_hash, open_cached
 from payloads.mirrors import Source
 
 TOOLS = ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb", "gpg")
@@ -142,7 +142,7 @@ def stale(cache):
 def test_fetch(archive, get, kernel, tmp_path):
     cache = tmp_path / "cache"
     deb = archive.add("6.12.1-1", {"boot/vmlinuz-6.12.1": kernel, "boot/config": b"x"})
-    assert cached(ENTRY, cache) is None
+    assert cached(ENTRY, cache) is open_cached(ENTRY, cache, "it") is None
     got = get()
     assert got.path.read_bytes() == kernel
     assert (got.package, got.version) == ("linux-image-6.12.1-cloud-amd64", "6.12.1-1")
@@ -150,6 +150,7 @@ def test_fetch(archive, get, kernel, tmp_path):
     assert got.package_sha256 == hashlib.sha256(deb.read_bytes()).hexdigest()
     assert open_payload(got.path, ENTRY.name).kind is Kind.LINUX_BZIMAGE
     assert cached(ENTRY, cache) == got
+    assert open_cached(ENTRY, cache, "it") == open_payload(got.path, "it")
     assert find_by_hash(got.sha256, cache) == got.path
     assert find_by_hash("../" + got.sha256, cache) is None
     # nothing half-done and nothing else lies around
@@ -219,7 +220,7 @@ def test_damaged_copies_are_fetched_again(archive, get, kernel, tmp_path):
     archive.add("6.12.1-1", {"boot/vmlinuz-6.12.1": kernel})
     got = get()
     got.path.write_bytes(kernel[:-1])
-    assert cached(ENTRY, tmp_path / "cache") is None
+    assert cached(ENTRY, tmp_path / "cache") is open_cached(ENTRY, tmp_path / "cache", "it") is None
     assert find_by_hash(got.sha256, tmp_path / "cache") is None
     assert get() == got
     assert got.path.read_bytes() == kernel

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from payloads import open_payload
 from payloads.catalogue import program
+from shim.trace import functions
 from shim.trace.functions import Function, find_functions
 
 BASE = 0x40_1000
@@ -136,3 +137,15 @@ def test_functions_cover_the_code_and_begin_at_every_entry(code, base, machine, 
         assert (found[0].start, found[-1].end) == (base, base + len(code))
     else:
         assert found == []
+
+
+@given(
+    st.lists(st.sampled_from(("ef00", "9700", "e780", "0100", "ffff", "0094", "e800")), min_size=4, max_size=40),
+    st.sampled_from(MACHINES),
+)
+def test_functions_do_not_depend_on_the_parts_that_are_looked_at_together(units, machine):
+    code = bytes.fromhex("".join(units))
+    whole = starts(code, machine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functions, "_PART", 3)
+        assert starts(code, machine) == whole
