@@ -103,26 +103,13 @@ def check(board: Board) -> None:
 
 
 def command(board: Board, platform: Platform, ram: str, rom: str, swtpm: Path | None = None) -> list[str]:
-    """The words of QEMU's command, with RAM and ROM in files, and a TPM at the control socket of an swtpm.
-
-    Raises:
-        UsageError: a TPM is wanted where a kernel would not find it, or its path can't be said.
-    """
+    """The words of QEMU's command, with RAM and ROM in files, and a TPM as `tpm_words` has it."""
     machine = f"{board.machine},accel=tcg,memory-backend=ram"
     if board.above is not None and platform.memory.low_limit < board.above:
         machine += f",max-ram-below-4g={platform.memory.low_limit}"
     if platform.exception_level > 1:
         machine += ",virtualization=on"
-    tpm: tuple[str, ...] = ()
-    if swtpm is not None:
-        if board.tpm is None or platform.tpm is None:
-            raise UsageError(f"--swtpm: the kernel of a run on {platform.name} would not find a TPM")
-        if "," in str(swtpm):
-            raise UsageError(f"--swtpm {swtpm}: QEMU takes no comma in the path of a socket")
-        tpm = (
-            "-chardev", f"socket,id=tpm,path={swtpm}", "-tpmdev", "emulator,id=tpm,chardev=tpm",
-            "-device", f"{board.tpm},tpmdev=tpm",
-        )  # fmt: skip
+    tpm = () if swtpm is None else tpm_words(board, platform, swtpm)
     size = platform.memory.size
     # Also where the guest reads the machine's own clock, nothing comes from the host's.
     clock = platform.firmware.start_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -134,3 +121,19 @@ def command(board: Board, platform: Platform, ram: str, rom: str, swtpm: Path | 
         *tpm, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     ]  # fmt: skip
+
+
+def tpm_words(board: Board, platform: Platform, swtpm: Path) -> tuple[str, ...]:
+    """Of QEMU's command, those for a TPM at the control socket of an swtpm.
+
+    Raises:
+        UsageError: a kernel would not find it, or its path can't be said.
+    """
+    if board.tpm is None or platform.tpm is None:
+        raise UsageError(f"--swtpm: the kernel of a run on {platform.name} would not find a TPM")
+    if "," in str(swtpm):
+        raise UsageError(f"--swtpm {swtpm}: QEMU takes no comma in the path of a socket")
+    return (
+        "-chardev", f"socket,id=tpm,path={swtpm}", "-tpmdev", "emulator,id=tpm,chardev=tpm",
+        "-device", f"{board.tpm},tpmdev=tpm",
+    )  # fmt: skip

@@ -22,6 +22,7 @@ def boot(
 ) -> None:
     """Go on with a run in QEMU, from the kernel's first instruction; what the guest writes goes to stdout."""
     from shim.boot.given import given
+    from shim.boot.machines import board_of, tpm_words
     from shim.boot.qemu import boot as go_on
     from shim.handoff.verdicts.verdict import Outcome, kept
     from shim.report.serial import Serial
@@ -35,6 +36,11 @@ def boot(
     if failed and not force:
         rules = "; ".join(f"{each.rule}: {each.sentence}" for each in failed)
         raise DiffersError(f"{run}: the hand-off breaks {rules} (--force boots it all the same)")
+    if swtpm is not None:
+        tpm_words(board_of(found.platform), found.platform, swtpm)
+        from shim.boot.tpm import leave_as
+
+        leave_as(folder, swtpm)
     serial = Serial(sys.stdout)
     try:
         ended = go_on(found, folder.report.memory.digest, max_seconds, serial.write, swtpm)

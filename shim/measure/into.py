@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,14 @@ def extend_into(measurements: Measurements, where: str) -> Extended:
         MissingError: there is no swtpm.
         UnreadableError: it dies, or refuses.
     """
-    if measurements.kind != "tpm":
-        raise UsageError(f"into a TPM go PCRs, and what was measured is: {measurements.kind}")
-    swtpm = Swtpm(where)
+    _check(measurements)
+    with closing(Swtpm(where)) as swtpm:
+        return extend(measurements, swtpm, where)
+
+
+def extend(measurements: Measurements, swtpm: Swtpm, where: str) -> Extended:
+    """As `extend_into`, an swtpm that is connected."""
+    _check(measurements)
     try:
         client = TpmClient(swtpm)
         client.startup()
@@ -56,8 +62,6 @@ def extend_into(measurements: Measurements, where: str) -> Extended:
         held = {each: client.read(each, range(PCRS)) for each in banks}
     except TpmError as refusal:
         raise UnreadableError(f"the swtpm at {where} answers {refusal}") from None
-    finally:
-        swtpm.close()
     differing = tuple(
         index
         for index, values in measurements.registers().items()
@@ -66,3 +70,8 @@ def extend_into(measurements: Measurements, where: str) -> Extended:
         and index not in measurements.given
     )
     return Extended(len(extending), banks, differing)
+
+
+def _check(measurements: Measurements) -> None:
+    if measurements.kind != "tpm":
+        raise UsageError(f"into a TPM go PCRs, and what was measured is: {measurements.kind}")

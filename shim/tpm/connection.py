@@ -9,30 +9,34 @@ from typing import TYPE_CHECKING
 from shim.errors import MissingError, UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
 
 class Connection:
-    """A socket: *where* is host:port, or a path; *what* is the word for it in errors.
+    """A socket: *where* is host:port, or a path; *what* is the word for it in errors. It may have been *made* already.
 
     `send` and `receive` raise UnreadableError, and close it then.
     """
 
-    def __init__(self, where: str, what: str, patience: float) -> None:
+    def __init__(self, where: str, what: str, patience: float, made: socket.socket | None = None) -> None:
         self._where = where
         self._what = what
         self._patience = patience
-        self._socket = self._connect()
+        self._socket = made or self._connect()
 
     def deadline(self) -> float:
         """The end of our patience with what is asked now."""
         return time.monotonic() + self._patience
 
-    def send(self, data: bytes, deadline: float) -> None:
-        """Send all of it."""
+    def send(self, data: bytes, deadline: float, files: Sequence[int] = ()) -> None:
+        """Send all of it, with descriptors of open files over a socket that has a path."""
         try:
             self._allow_until(deadline)
-            self._socket.sendall(data)
+            if files:
+                socket.send_fds(self._socket, [data], files)
+            else:
+                self._socket.sendall(data)
         except OSError as error:
             self._fail(error)
 

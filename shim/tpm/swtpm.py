@@ -7,14 +7,16 @@ launches, need its control channel too: ``--ctrl type=tcp,port=2322``.
 
 from __future__ import annotations
 
+import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from efi_services.tcg.commands import HEADER, MAX_BYTES
 from shim.tpm.connection import Connection
-from shim.tpm.control import Control
+from shim.tpm.control import Control, beside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from efi_services.tcg.algorithms import Algorithm
 
@@ -25,10 +27,10 @@ PATIENCE = 10.0
 class Swtpm:
     """A connection that lasts as long as a run; *where* is host:port, or the path of a socket."""
 
-    def __init__(self, where: str, patience: float = PATIENCE) -> None:
+    def __init__(self, where: str, patience: float = PATIENCE, data: socket.socket | None = None) -> None:
         self._where = where
         self._patience = patience
-        self._connection = Connection(where, "swtpm", patience)
+        self._connection = Connection(where, "swtpm", patience, data)
         self._control: Control | None = None
 
     def transmit(self, command: bytes, locality: int = 0) -> bytes:
@@ -68,7 +70,7 @@ class Swtpm:
 
     def _controlled(self) -> Control:
         if self._control is None:
-            self._control = Control(self._where, self._patience)
+            self._control = Control(beside(self._where), self._patience)
         return self._control
 
     def _transmit(self, command: bytes) -> bytes:
@@ -79,3 +81,27 @@ class Swtpm:
         if not HEADER.size <= size <= MAX_BYTES:
             self._connection.give_up(f"answers with a length of {size}: is it an swtpm?")
         return head + self._connection.receive(size - HEADER.size, deadline)
+
+
+@contextmanager
+def powered_on(control: str, patience: float = PATIENCE) -> Iterator[Swtpm]:
+    """The TPM of an swtpm that takes commands from who asks at its *control* channel: just powered on.
+
+    Where all goes well, the next one who begins with it, such as QEMU, finds it as it was left.
+
+    Raises:
+        MissingError: there is no swtpm.
+        UnreadableError: it refuses, or is gone.
+    """
+    channel = Control(control, patience)
+    ours, theirs = socket.socketpair()
+    swtpm = Swtpm(control, patience, ours)
+    try:
+        with theirs:
+            channel.take_commands_from(theirs)
+        channel.begin()
+        yield swtpm
+        channel.keep()
+    finally:
+        swtpm.close()
+        channel.close()

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import initramfs
 import packages
+from efi_services.tcg.algorithms import Algorithm
+from efi_services.tcg.log import decode
+from efi_services.tcg.registers import PCRS, Pcrs, replay
 from observed import RUNTIME, TABLES, Range, memory_map, tables, type_name
 from payloads import catalogue
 from payloads.fetch import fetch
@@ -28,7 +31,9 @@ COLLECTED = (
     "/sys/firmware/efi/fw_platform_size",
     "/sys/firmware/efi/efivars",
     "/sys/kernel/security/tpm0/binary_bios_measurements",
+    "/sys/class/tpm/tpm0/pcr-sha256",
 )
+SHA256 = Algorithm.SHA256
 MODULES = ("efivarfs.ko",)
 WITH_TPM, WITH_ACPI = "q35-tpm", "q35-acpi"
 CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
@@ -104,9 +109,23 @@ def compare(run: Path, files: dict[str, bytes]) -> Iterator[Found]:
     log = run / "eventlog.bin"
     if log.exists():
         yield Found("a table of the TPM's event log", True, "TPMEventLog" in seen)
+        extended = replay(decode(log.read_bytes()).events, (SHA256,))
+        blank = {index: {SHA256: Pcrs((SHA256,)).value(SHA256, index)} for index in range(PCRS)}
+        values = {str(index): value[SHA256].hex() for index, value in (blank | extended).items()}
+        yield Found("PCRs", values, _registers(files))
     measured = files.get("sys/kernel/security/tpm0/binary_bios_measurements")
     if measured is not None:
         yield Found("binary_bios_measurements", log.read_bytes(), measured)
+
+
+def _registers(files: dict[str, bytes]) -> dict[str, str]:
+    """Files of sysfs: a digest in upper case each."""
+    folder = "sys/class/tpm/tpm0/pcr-sha256/"
+    return {
+        name.removeprefix(folder): data.decode().strip().lower()
+        for name, data in files.items()
+        if name.startswith(folder)
+    }
 
 
 def _told(variables: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:

@@ -34,7 +34,7 @@ def controlled(tmp_path):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        return Control(str(tmp_path / "sock"), 2), asked, thread
+        return Control(beside(str(tmp_path / "sock")), 2), asked, thread
 
     return make
 
@@ -62,6 +62,6 @@ def test_one_that_goes_away_in_the_middle(controlled):
 
 def test_there_is_none(tmp_path):
     with pytest.raises(MissingError, match="no control channel of an swtpm"):
-        Control(str(tmp_path / "sock"), 1)
+        Control(beside(str(tmp_path / "sock")), 1)
     with pytest.raises(MissingError, match="no control channel of an swtpm"):
-        Control("127.0.0.1:65535", 1)
+        Control(beside("127.0.0.1:65535"), 1)
