@@ -1,8 +1,8 @@
 """Times `efi-shim boot` beside QEMU with firmware and stub, in turn, up to a kernel's first line; and images of RAM.
 
-Both times run from the start of the command to the kernel's first line on the serial console, with the same options of
-QEMU's. The image is that of the run which is gone on with: how long writing takes, and how large it is beside what zstd
-makes of the same bytes in one piece. Needs what against_qemu.py does.
+Both times run from the start of the command to the kernel's first line on the serial console. The image is that of the
+run which is gone on with: how long writing takes, and how large it is beside what zstd makes of the same bytes in one
+piece. Needs what against_qemu.py does.
 
     python tests/bench/booting.py [--rounds N] [NAME ...]
 """
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from against_qemu import ENVIRONMENT, FIRST_LINE, LIMIT_S, MACHINES, qemu
@@ -80,14 +79,12 @@ def main() -> None:
     options = parser.parse_args()
     from payloads import catalogue, open_payload
     from payloads.fetch import fetch
-    from shim.boot.machines import BOARDS
     from shim.config.places import cache_folder
 
     for name in options.names:
         kernel = fetch(catalogue.find(name), cache=cache_folder()).path
         architecture = open_payload(kernel).machine
         machine = MACHINES[architecture]
-        machine = replace(machine, options=machine.options + BOARDS[architecture].options)
         firmware = next((each for each in machine.firmware if each.is_file()), None)
         if firmware is None or shutil.which(machine.program) is None:
             sys.exit(f"install the packages {machine.packages}")
