@@ -50,7 +50,7 @@ def boot(
     finally:
         serial.close()
     # Not before: the guest would wait for what takes long to import.
-    from shim.report.live import Live
+    from shim.report.quiet import live_unless
 
-    Live(quiet=quiet).say("The guest has ended." if ended else f"The guest was ended: {why}.")
+    live_unless(quiet).say("The guest has ended." if ended else f"The guest was ended: {why}.")
     raise typer.Exit(ExitCode.OK if ended else ExitCode.BUDGET)

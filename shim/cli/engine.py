@@ -30,4 +30,4 @@ def build_engine() -> None:
     from shim.engine.build import build
     from shim.report.live import Live
 
-    sys.stdout.write(f"{build(cache_folder(), Live(quiet=False).say)}\n")
+    sys.stdout.write(f"{build(cache_folder(), Live().say)}\n")

@@ -17,7 +17,7 @@ def fetch(
     from shim.config.places import cache_folder
     from shim.report.live import Live
 
-    live = Live(quiet=False)
+    live = Live()
     for entry in [catalogue.find(name) for name in names]:
         found = get(entry, cache=cache_folder(), progress=live.say)
         sys.stdout.write(f"{entry.name} {found.package} {found.version} {found.path}\n")
@@ -55,7 +55,7 @@ def _list_carried() -> None:
     from shim.config.places import cache_folder
     from shim.report.live import Live
 
-    live = Live(quiet=False)
+    live = Live()
     unread: dict[str, None] = {}
     for entry, version in carried(catalogue.entries(), cache=cache_folder(), progress=live.say):
         if isinstance(version, MissingPart):

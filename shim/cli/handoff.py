@@ -29,9 +29,9 @@ def handoff(
     folder = open_run(run)
     if origins:
         from shim.replay import find_origins
-        from shim.report.live import Live
+        from shim.report.quiet import live_unless
 
-        live = Live(quiet=json)
+        live = live_unless(json)
         given = given_to(folder, payload, initrd, disk, stage, max_seconds)
         with live:
             find_origins(folder, given, live.progress)

@@ -16,7 +16,7 @@ def inspect(
     from shim.cli.places import find_payload
     from shim.report.live import Live
 
-    found = describe(find_payload(payload, Live(quiet=False).say))
+    found = describe(find_payload(payload, Live().say))
     if json:
         sys.stdout.write(json_format.dumps(found, indent=2) + "\n")
         return

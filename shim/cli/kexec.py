@@ -49,7 +49,7 @@ def kexec(
     from shim.cli.places import find_payload, new_run_folder, read_initrd
     from shim.cli.run import exit_code
     from shim.kexec import execute, segments
-    from shim.report.live import Live
+    from shim.report.quiet import live_unless
     from shim.session.request import Request, check
     from shim.session.run import Session
     from shim.stages.load import load as load_stage
@@ -57,7 +57,7 @@ def kexec(
 
     if trace not in ("calls", "exact"):
         raise UsageError(f"--trace {trace}: give calls or exact")
-    live = Live(quiet=quiet)
+    live = live_unless(quiet)
     folder = open_run(run)
     if kernel is None:
         if load or initrd is not None or cmdline is not None or ima_list is not None:

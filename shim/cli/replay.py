@@ -43,13 +43,13 @@ def replay(
 ) -> None:
     """Do a run again, compare it with what was recorded, and store its accesses row by row in its folder."""
     from shim.replay import replay as do_again
-    from shim.report.live import Live
+    from shim.report.quiet import live_unless
     from shim.trace.folder import open_run
 
     between = parse_calls(calls)
     folder = open_run(run)
     given = given_to(folder, payload, initrd, disk, stage, max_seconds)
-    live = Live(quiet=quiet)
+    live = live_unless(quiet)
     with live:
         done = do_again(folder, given, between, live.progress)
     if done.differs:

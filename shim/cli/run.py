@@ -78,7 +78,7 @@ def run(
     from shim.config.platform import load_platform
     from shim.config.values import parse_size
     from shim.disks.attached import settings_of
-    from shim.report.live import Live
+    from shim.report.quiet import live_unless
     from shim.report.screenshot import write_png
     from shim.session.from_disk import find, is_on_disk
 
@@ -91,7 +91,7 @@ def run(
     except ValueError as error:
         raise UsageError(f"--memory: {error}") from None
     chosen = None if platform is None else load_platform(platform)
-    live = Live(quiet=quiet)
+    live = live_unless(quiet)
     # What the machine is depends on the payload, or else what the payload is on the machine's disks.
     program = None if payload is None or is_on_disk(payload) else find_payload(payload, live.say)
     machine = chosen or load_platform(default_platform(program))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from shim.errors import UsageError
 
+_FOLDER = Path(__file__).parents[1] / "platforms"
+
 
 def names() -> tuple[str, ...]:
     """All of them."""
-    folder = resources.files("shim") / "platforms"
-    return tuple(sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")))
+    return tuple(sorted(each.stem for each in _FOLDER.glob("*.toml")))
 
 
 def text(name: str) -> str:
     """One as it is in its file."""
-    return (resources.files("shim") / "platforms" / f"{name}.toml").read_text()
+    return (_FOLDER / f"{name}.toml").read_text("utf-8")
 
 
 def extended(data: dict[str, Any], name: str) -> dict[str, Any]:

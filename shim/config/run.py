@@ -24,7 +24,8 @@ HexInt = Annotated[
 class Model(BaseModel):
     """What all parts have in common; unknown keys of later versions are let through."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Most parts are only ever used by the whole, so none is built before it is used by itself.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class PayloadInfo(Model):

@@ -48,4 +48,5 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 class Model(BaseModel):
     """What all parts have in common: no unknown keys, no changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Most parts are only ever used by the whole, so none is built before it is used by itself.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -27,14 +27,14 @@ _SHOWN_LINES = 200
 class Live:
     """A status line, the guest's console text, and a summary."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
         self._status: Status | None = None
         self._line = ""
         self._lines = 0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._console.quiet:
+        if self._console.is_terminal:
             self._status = Status("starting", console=self._console)
             self._status.start()
         return self
@@ -72,8 +72,6 @@ class Live:
 
     def summary(self, report: RunReport, folder: Path) -> None:
         """The run in a few lines."""
-        if self._console.quiet:
-            return
         self._console.print(summary_table(report))
         self._console.print(Text(f"run folder: {plain(str(folder))}"), soft_wrap=True)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shim.report import live as live_module
 from shim.report.live import Live, summary_table
+from shim.report.quiet import live_unless
 from shim.session.request import Progress
 
 
@@ -17,7 +18,7 @@ def shown(capsys):
     """Runs a function with a Live, and gives the lines that came."""
 
     def show(act, *, quiet=False):
-        with Live(quiet=quiet) as live:
+        with live_unless(quiet) as live:
             act(live)
         out, err = capsys.readouterr()
         assert out == "", "stdout belongs to what people asked for"
@@ -115,7 +116,7 @@ def test_progress_on_a_terminal(monkeypatch):
     monkeypatch.setattr(
         live_module, "Console", lambda **_options: Console(file=file, force_terminal=True, width=100, highlight=False)
     )
-    with Live(quiet=False) as live:
+    with Live() as live:
         live.progress(Progress(7_000_000, 42, 1.5))
         live._status._live.refresh()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
@@ -124,7 +125,7 @@ def test_progress_on_a_terminal(monkeypatch):
 
 
 def test_an_exception_goes_through(shown):
-    with pytest.raises(KeyboardInterrupt), Live(quiet=False):
+    with pytest.raises(KeyboardInterrupt), Live():
         raise KeyboardInterrupt
 
 
