@@ -3,7 +3,6 @@
 Modules that take long to import are imported where a verb needs them, so that ``--help`` answers at once.
 """
 
-import atexit
 import gc
 import os
 import sys
@@ -64,10 +63,9 @@ def main() -> None:
 
 
 def _start_fast() -> None:
-    """Leave out of start and exit what takes a short run's time and does nothing for it."""
-    # As Python has it, garbage is looked for a hundred times while modules are imported, and twice at the exit.
+    """Leave out of the start what takes a short run's time and does nothing for it."""
+    # As Python has it, garbage is looked for a hundred times while modules are imported.
     gc.set_threshold(_OBJECTS)
-    atexit.register(gc.freeze)
     # Pydantic reads what every installed distribution says of itself, to find plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
