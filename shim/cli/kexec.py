@@ -33,6 +33,9 @@ def kexec(
     relaunch: Annotated[
         bool, typer.Option("--relaunch", help="Let the kernel be launched dynamically anew, where the platform can.")
     ] = False,
+    disk: Annotated[
+        list[Path] | None, typer.Option(help="A disk that RUN had, where it lies now; each of them, or none.")
+    ] = None,
     trace: Annotated[str, typer.Option(help="calls, or exact.")] = "calls",
     seed: Annotated[int, typer.Option(min=0, max=(1 << 64) - 1, help="Seed of all randomness in the guest.")] = 0,
     max_seconds: Annotated[float, typer.Option(min=0.01, help="Wall-clock budget.")] = 300.0,
@@ -48,6 +51,7 @@ def kexec(
     from payloads import identify
     from shim.cli.places import find_payload, new_run_folder, read_initrd
     from shim.cli.run import exit_code
+    from shim.disks.attached import settings_of
     from shim.kexec import execute, segments
     from shim.report.quiet import live_unless
     from shim.session.request import Request, check
@@ -72,7 +76,7 @@ def kexec(
         segments.save(run, loaded)
         live.say(f"Loaded: {segments.digest(loaded.segments)}")
         raise typer.Exit
-    following = execute.follow(folder, loaded, relaunch=relaunch)
+    following = execute.follow(folder, loaded, relaunch=relaunch, disks=tuple(map(settings_of, disk or [])))
     kernel_bytes, text = loaded.segment("kernel"), loaded.segment("command line")
     assert kernel_bytes is not None
     request = Request(

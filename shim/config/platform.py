@@ -28,10 +28,10 @@ from shim.config.keys import KeyScript, parse_keys
 from shim.config.measuring import ConfidentialComputing, SecureLaunch, Tpm
 from shim.config.secure_boot import SecureBoot
 from shim.config.values import Model, Moment, Size
-from shim.errors import UnreadableError, UsageError
+from shim.errors import MissingError, UnreadableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: The largest guest memory: what one page table level of the firmware's map covers.
 MAX_MEMORY = 512 << 30
@@ -276,6 +276,14 @@ class Platform(Model):
         if len(given) > MAX_DISKS:
             raise UsageError(f"{len(given)} disks; {MAX_DISKS} are the most")
         return self.model_copy(update={"disk": given})
+
+    def with_disks_again(self, disks: Sequence[DiskSettings]) -> Platform:
+        """The disks that a run had, from where they lie now; raises MissingError for another number of them."""
+        if len(disks) != len(self.disk):
+            raise MissingError(f"the run had {len(self.disk)} disks: give each with --disk, in the same order")
+        # A path doesn't say how large an image's blocks are, and the run does.
+        known = zip(disks, self.disk, strict=True)
+        return self.with_disks([each.model_copy(update={"block_size": old.block_size}) for each, old in known])
 
 
 def load_platform(name: str) -> Platform:

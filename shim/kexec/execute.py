@@ -18,10 +18,11 @@ from shim.session import left
 from shim.session.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from efi_services.resume import Resumed
+    from shim.config.disks import DiskSettings
     from shim.config.platform import Platform
     from shim.measure.ima_list import Entry
     from shim.stages.load import Stage
@@ -99,13 +100,15 @@ class Next:
     stages: tuple[Stage, ...]
 
 
-def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool) -> Next:
+def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool, disks: Sequence[DiskSettings] = ()) -> Next:
     """Judge what was loaded, and make the next link of it.
 
-    With *relaunch* the next kernel may be launched dynamically anew, where the platform can.
+    With *relaunch* the next kernel may be launched dynamically anew, where the platform can. *disks* are those that the
+    run had; without any the next one has none.
 
     Raises:
         DiffersError: something is not what it was when it was loaded.
+        MissingError: these are more disks, or fewer, than the run had.
         UsageError, UnreadableError: the run folder.
     """
     resumed = left.load(run)
@@ -119,7 +122,7 @@ def follow(run: RunFolder, loaded: Loaded, *, relaunch: bool) -> Next:
     platform = load_platform(str(run.path / "platform.toml"))
     if platform.sha256 != run.report.platform.sha256:
         raise UnreadableError(f"{run.path / 'platform.toml'}: not the platform that run.json tells of")
-    platform = platform.with_disks(())
+    platform = platform.with_disks_again(disks) if disks else platform.with_disks(())
     if platform.tpm is not None and platform.tpm.swtpm is not None:
         raise UsageError(f"{run.path}: its TPM was an swtpm, whose state is not in the run folder")
     _check_banks(run, platform, resumed)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shim.config.platform import load_platform
-from shim.errors import DiffersError, MissingError, UnreadableError, UsageError
+from shim.errors import DiffersError, UnreadableError, UsageError
 from shim.session import from_disk
 from shim.session.request import Progress, Request
 from shim.session.run import Session
@@ -77,11 +77,7 @@ def request_of(run: RunFolder, given: Given) -> Request:
         wanted = " ".join(f"--stage {each}" for each in was.inputs.stages)
         raise UsageError(f"{run.path}: it was made {f'with {wanted}: give the same' if wanted else 'without stages'}")
     platform = load_platform(str(run.path / "platform.toml"))
-    if len(given.disks) != len(platform.disk):
-        raise MissingError(f"the run had {len(platform.disk)} disks: give each with --disk, in the same order")
-    # A path doesn't say how large an image's blocks are, and the run does.
-    known = zip(given.disks, platform.disk, strict=True)
-    platform = platform.with_disks([each.model_copy(update={"block_size": old.block_size}) for each, old in known])
+    platform = platform.with_disks_again(given.disks)
     cut = not was.engine.deterministic
     payload, boot = given.payload, None
     if payload is None:

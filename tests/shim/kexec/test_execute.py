@@ -358,3 +358,21 @@ def test_a_chain_of_three_kernels(command, kernel, tmp_path, kernel_name, platfo
         assert not any("RANDOM_SEED" in each for each in told["kexec"]["left_behind"])
         assert any("TPM_EVENT_LOG" in each for each in told["kexec"]["left_behind"])
     assert [each["payload"]["name"] for each in report(tmp_path / "three")["chain"]] == [path.name] * 2
+
+
+def test_the_disks_are_there_again_where_they_are_given(command, tmp_path):
+    (tmp_path / "esp").mkdir()
+    (tmp_path / "esp/motd").write_text("hello")
+    made = command("run", PROGRAM, "--platform", "q35-tpm", "--disk", "esp", "--dump-ram", "--quiet", "--out", "one")
+    assert made.code == 0, made.err
+
+    def offered(out, *options):
+        done = command("kexec", "one", "program:hello", "--quiet", "--out", out, *options)
+        assert done.code == 0, done.err
+        question = "SELECT count(*) FROM regions WHERE name = 'EFI_SIMPLE_FILE_SYSTEM_PROTOCOL'"
+        return command("query", out, question, "--format", "csv").out.split()[1]
+
+    assert (offered("two", "--disk", "esp"), offered("three")) == ("1", "0")
+    refused = command("kexec", "one", "program:hello", "--disk", "esp", "--disk", "esp", "--quiet", "--out", "four")
+    assert refused.code == 12
+    assert "the run had 1 disks: give each with --disk" in refused.err
