@@ -3,6 +3,7 @@
 Modules that take long to import are imported where a verb needs them, so that ``--help`` answers at once.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -45,6 +46,8 @@ _PAYLOAD_CODES: dict[type[PayloadError], ExitCode] = {
 
 #: New objects between two looks for garbage. A command makes 75,000 while it starts, and nearly all of them stay.
 _OBJECTS = 200_000
+#: Libraries whose bindings complain at the exit of what was not freed, part of which only goes as garbage.
+_COMPLAINING = {"lief", "duckdb"}
 
 
 def main() -> None:
@@ -63,11 +66,17 @@ def main() -> None:
 
 
 def _start_fast() -> None:
-    """Leave out of the start what takes a short run's time and does nothing for it."""
-    # As Python has it, garbage is looked for a hundred times while modules are imported.
+    """Leave out of start and exit what takes a short run's time and does nothing for it."""
+    # As Python has it, garbage is looked for a hundred times while modules are imported, and twice at the exit.
     gc.set_threshold(_OBJECTS)
+    atexit.register(_leave_fast)
     # Pydantic reads what every installed distribution says of itself, to find plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def _leave_fast() -> None:
+    if not _COMPLAINING & sys.modules.keys():
+        gc.freeze()
 
 
 def _fail(line: str, code: ExitCode) -> None:

@@ -18,6 +18,25 @@ def test_inspect_tells_of_a_program(command):
     assert ".text" in command("inspect", "program:hello").out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "program:hello"),
+        ("run", "program:hello", "--quiet", "--out", "run"),
+        ("run", "program:hello", "--quiet", "--out", "run", "--platform", "q35-secure"),
+        ("query", "run", "SELECT 1"),
+    ],
+)
+def test_the_exit_is_silent_whatever_was_imported(command, tmp_path, arguments):
+    if arguments[0] == "query":
+        command("run", "program:hello", "--quiet", "--out", str(tmp_path / "run"))
+    code = "import sys; from shim.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
 @pytest.mark.kernel
 def test_inspect_tells_of_a_kernel(command, kernel):
     kernel("debian:trixie/cloud-amd64")
