@@ -46,13 +46,13 @@ def boot(
     until = time.monotonic() + max_seconds
     at = entry.place(given.state, lambda address, size: memoryview(given.ram.read(address, size)))
     page = entry.page(given.state, at)
+    # Before the machine starts: that takes a moment only, and then it takes a CPU while it waits.
+    pages = list(given.ram.pages())
+    if digest_of(pages) != digest:
+        raise UnreadableError(f"{given.ram.path}: not the RAM that run.json tells of")
     with SharedRam(given.platform.memory.ranges) as ram, _file(entry.rom(given.state.architecture, at)) as rom:
         words = command(board, given.platform, f"/proc/self/fd/{ram.file}", f"/proc/self/fd/{rom}", swtpm)
         with _Qemu(words, (ram.file, rom), until) as qemu:
-            # While the machine starts, on another CPU.
-            pages = list(given.ram.pages())
-            if digest_of(pages) != digest:
-                raise UnreadableError(f"{given.ram.path}: not the RAM that run.json tells of")
             if not qemu.wait(lambda: ram.word(at + entry.READY) != 0):
                 return False
             # What the entry page held would look as if memory were filled.
