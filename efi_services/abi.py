@@ -8,7 +8,7 @@ and how the firmware calls a guest function and gets control back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,8 +165,7 @@ ARM = Abi(
 ABIS: Mapping[str, Abi] = {abi.name: abi for abi in (X86_64, AARCH64, RISCV64, I386, ARM)}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """The CPU's state at a gate, as far as a call needs it; *caller* is the return address as the CPU has it."""
 
     stack: int
@@ -190,7 +189,7 @@ class Convention:
         caller = link if self.abi.link else self.abi.unpack(self._memory.read(stack, self.abi.pointer_bytes))
         return Entry(stack, caller, tuple(registers))
 
-    def arguments(self, entry: Entry, first: int, count: int) -> Sequence[int]:
+    def arguments(self, entry: Entry, first: int, count: int) -> list[int]:
         """Slots *first* to *first* + *count* - 1 of the arguments of the call at *entry*, natural width."""
         in_registers = len(entry.registers)
         values = list(entry.registers[first : first + count])

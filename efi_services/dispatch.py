@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from efi_services import status as status_codes
 from efi_services.abi import Convention
+from efi_services.decoder import Decoder
 from efi_services.ports import MemoryFault
 from efi_services.status import EfiError, Status, Unimplemented
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from efi_services.abi import Entry
     from efi_services.firmware import Firmware
     from efi_services.ports import Memory
     from efi_services.service import GuestCall, Service
@@ -100,10 +100,12 @@ class Dispatcher:
 
     def __init__(self, firmware: Firmware) -> None:
         self._firmware = firmware
+        self._memory = firmware.memory
         self._convention = Convention(firmware.abi, firmware.cpu, firmware.memory)
         self._frames: list[_Frame] = []
         self._calls = 0
         self._gates: dict[int, Gate] = {}
+        self._decoders: dict[int, Decoder] = {}
         self.return_gate = 0
 
     @property
@@ -114,6 +116,7 @@ class Dispatcher:
     def add_gate(self, address: int, gate: Gate) -> None:
         """Let calls to *address* run the gate's service."""
         self._gates[address] = gate
+        self._decoders.pop(address, None)
 
     def start(self, steps: Generator[GuestCall, int, Any]) -> None:
         """Begin with *steps*, whose first `GuestCall` is where the CPU starts."""
@@ -139,25 +142,28 @@ class Dispatcher:
         self._call(address, gate)
 
     def _call(self, address: int, gate: Gate) -> None:
-        firmware, service = self._firmware, gate.service
+        firmware, memory, service = self._firmware, self._memory, gate.service
+        decoder = self._decoders.get(address)
+        if decoder is None:
+            decoder = self._decoders[address] = Decoder(service, self._convention, memory)
         entry = self._convention.enter()
         call = self._record(address, firmware.abi.code_address(entry.caller), gate)
         firmware.observer.call_begins(call)
         firmware.slots.look(call.image)
         values: list[Any] = []
         result: Any = Status.SUCCESS
-        before = _traffic(firmware.memory)
+        before = memory.bytes_read, memory.bytes_written
         try:
             if gate.ends_with_boot_services and firmware.boot_services_exited:
                 firmware.finding("boot-service-after-exit", f"{gate.service.name} called from {call.caller:#x}")
                 # Nothing is read through the pointers of a call that nobody serves.
-                raw = self._convention.values(entry, self._widths(service))[service.has_this :]
+                raw: list[Any] = decoder.values(entry)[service.has_this :]
                 named = zip(service.parameters, raw, strict=True)
                 call.arguments.update((parameter.name, f"{each:#x}") for parameter, each in named)
                 raise EfiError(Status.UNSUPPORTED)
             if service.function is None:
                 raise Unimplemented
-            raw = self._arguments(entry, service)
+            raw = decoder.raw(entry)
             receiver: Any = firmware
             if service.protocol is not None and not service.has_this:
                 receiver = firmware.only_instance(service.protocol)
@@ -165,10 +171,10 @@ class Dispatcher:
                 receiver, raw = firmware.interfaces.get(raw[0]), raw[1:]
                 if type(receiver) is not firmware.protocol_classes.get(service.protocol):
                     raise EfiError(Status.INVALID_PARAMETER)
-            for parameter, each in zip(service.parameters, raw, strict=True):
-                value = each if parameter.role == "pairs" else parameter.decode(each, firmware.abi, firmware.memory)
+            for (name, decode, show), each in zip(decoder.parameters, raw, strict=True):
+                value = decode(each)
                 values.append(value)
-                call.arguments[parameter.name] = parameter.show(value)
+                call.arguments[name] = show(value)
             result = service.function(receiver, *values)
         except EfiError as refusal:
             # A protocol's function that gives a pointer says by NULL that it can't.
@@ -182,7 +188,7 @@ class Dispatcher:
         except (RunEnds, MemoryFault) as end:
             self._settle(call, service, values, None)
             raise _fatal(end, call) from None
-        _count(call, before, firmware.memory)
+        _count(call, before, memory)
         firmware.clock.advance(CALL_COST)
         steps: Generator[GuestCall, int, Any]
         if isinstance(result, types.GeneratorType):
@@ -195,33 +201,10 @@ class Dispatcher:
             return
         self._advance(_Frame(steps, service, call, values, self._convention.save(), entry.caller), None)
 
-    def _arguments(self, entry: Entry, service: Service) -> list[Any]:
-        """The raw arguments, `This` included for a method; pairs are read up to their NULL."""
-        widths = self._widths(service)
-        if not (service.parameters and service.parameters[-1].role == "pairs"):
-            return self._convention.values(entry, widths)
-        # The pairs are pointers, as is all that comes before them.
-        fixed = list(self._convention.arguments(entry, 0, len(widths) - 1))
-        pairs: list[tuple[int, int]] = []
-        while len(pairs) < 64:
-            at = len(fixed) + 2 * len(pairs)
-            (guid,) = self._convention.arguments(entry, at, 1)
-            if guid == 0:
-                return [*fixed, pairs]
-            (interface,) = self._convention.arguments(entry, at + 1, 1)
-            pairs.append((guid, interface))
-        raise EfiError(Status.INVALID_PARAMETER)
-
-    def _widths(self, service: Service) -> list[int]:
-        """Bytes of each argument, `This` included for a method."""
-        abi = self._firmware.abi
-        this = [abi.pointer_bytes] if service.has_this else []
-        return this + [each.width(abi) for each in service.parameters]
-
     def _advance(self, frame: _Frame, returned: int | None) -> None:
         """Let a waiting service go on; it either wants another guest call or is done."""
         firmware = self._firmware
-        before = _traffic(firmware.memory)
+        before = firmware.memory.bytes_read, firmware.memory.bytes_written
         wanted: GuestCall | None = None
         result: Any = None
         try:
@@ -275,19 +258,20 @@ class Dispatcher:
                 self._settle(frame.call, frame.service, frame.values, None)
 
     def _record(self, address: int, caller: int, gate: Gate) -> Call:
-        parents = [frame.call.seq for frame in self._frames if frame.call is not None]
+        firmware, service = self._firmware, gate.service
+        parents = [frame.call.seq for frame in self._frames if frame.call is not None] if self._frames else ()
         call = Call(
-            seq=self._calls,
-            parent=parents[-1] if parents else None,
-            depth=len(parents),
-            image=self._firmware.images.name_of_caller(caller),
-            pc=address,
-            caller=caller,
-            table=gate.table,
-            service=gate.service.name,
-            protocol=gate.service.protocol,
-            guid=gate.service.guid,
-            time=self._firmware.clock.now,
+            self._calls,
+            parents[-1] if parents else None,
+            len(parents),
+            firmware.images.name_of_caller(caller),
+            address,
+            caller,
+            gate.table,
+            service.name,
+            service.protocol,
+            firmware.clock.now,
+            guid=service.guid,
         )
         self._calls += 1
         return call
@@ -313,10 +297,6 @@ def _after(notifications: Generator[GuestCall, int, None], result: Any) -> Gener
     """A service's result, once the notifications that became due have run."""
     yield from notifications
     return result
-
-
-def _traffic(memory: Memory) -> tuple[int, int]:
-    return memory.bytes_read, memory.bytes_written
 
 
 def _count(call: Call, before: tuple[int, int], memory: Memory) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from efi_services import guids
 from efi_services.device_path import file_of, length_of_match, nodes
-from efi_services.guest_images import GuestImage, GuestImages
+from efi_services.guest_images import GuestImages
 from efi_services.memory_map import PAGE, AllocateType, MemoryType, Owner
 from efi_services.ports import MemoryFault
 from efi_services.protocols.loaded_image import LoadedImage
@@ -222,10 +222,12 @@ class Images:
 
     def name_at(self, address: int) -> str:
         """The name of the image that holds *address*; where none does, nothing."""
-        known: tuple[Image | GuestImage, ...] = (*self._images.values(), *self.by_guests)
-        for image in known:
+        for image in self._images.values():
             if image.base <= address < image.end:
                 return image.name
+        for guest in self.by_guests:
+            if guest.base <= address < guest.end:
+                return guest.name
         return ""
 
     def name_of_caller(self, address: int) -> str:

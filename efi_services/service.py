@@ -76,13 +76,23 @@ class Parameter:
         """Bytes of the argument itself."""
         return self.codec.size(abi) if self.role == "value" and self.codec is not None else abi.pointer_bytes
 
-    def decode(self, raw: int, abi: Abi, memory: Memory) -> Any:
-        """What the service's body gets for the argument *raw*; raises INVALID_PARAMETER as the signature says."""
-        if self.role == "value":
-            assert self.codec is not None
-            size = self.codec.size(abi)
-            # The caller leaves the upper part of a narrow argument undefined.
-            return self.codec.load(abi, (raw & ((1 << (8 * size)) - 1)).to_bytes(size, "little"))
+    def decoder(self, abi: Abi, memory: Memory) -> Callable[[Any], Any]:
+        """What makes of a raw argument what the body gets, and raises INVALID_PARAMETER as the signature says."""
+        if self.role == "pairs":
+            return lambda pairs: pairs
+        if self.role != "value":
+            return lambda raw: self._follow(raw, abi, memory)
+        codec = self.codec
+        assert codec is not None
+        size = codec.size(abi)
+        # The caller leaves the upper part of a narrow argument undefined.
+        mask = (1 << (8 * size)) - 1
+        if type(codec) is Scalar:
+            return mask.__and__
+        return lambda raw: codec.load(abi, (raw & mask).to_bytes(size, "little"))
+
+    def _follow(self, raw: int, abi: Abi, memory: Memory) -> Any:
+        """What is at the pointer *raw*."""
         if raw == 0:
             if self.optional:
                 return None
@@ -105,6 +115,13 @@ class Parameter:
                 return read_bytes_to_nul(memory, raw).decode("latin-1")
             case _:
                 return read_guest_path(memory, raw)
+
+    @property
+    def shown(self) -> Callable[[Any], Json]:
+        """What makes of the decoded argument what the record holds."""
+        if self.role == "value" and self.codec is not None:
+            return self.codec.show
+        return self.show
 
     def show(self, value: Any) -> Json:
         """The decoded argument for the record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 _ERROR = 1 << 63
 
@@ -72,6 +73,7 @@ def decode(value: int, width: int) -> int:
     return (value & 0x7FFF_FFFF) | (_ERROR if value & 0x8000_0000 else 0)
 
 
+@lru_cache(maxsize=256)
 def name(value: int) -> str:
     """The specification's name of a 64-bit status, or its number where it has none."""
     try:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _HOOK = ctypes.c_size_t
+_WORD = (1 << 64) - 1
+#: Unicorn's functions for several registers. They take no time worth giving others a turn, nor arguments to convert.
+_BATCH = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_READ_BATCH, _WRITE_BATCH = (_BATCH((name, uclib)) for name in ("uc_reg_read_batch", "uc_reg_write_batch"))
+#: uc_cb_hookcode_t: engine, address, size, data.
+_CODE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 #: UC_HOOK_MEM_ACCESS, the hook that the patch adds.
 _MEM_ACCESS = 1 << 18
 #: The error by which Unicorn tells of an invalid opcode, on some architectures.
@@ -58,7 +64,9 @@ class Engine:
         self._uc = unicorn.Uc(arch, mode)
         if cpu_model is not None:
             self._uc.ctl_set_cpu_model(cpu_model)
-        self._batches: dict[tuple[int, ...], _Batch] = {}
+        self._batches: dict[tuple[int, ...], Registers] = {}
+        #: What native code calls has to live as long as this.
+        self._callbacks: list[object] = []
         #: AArch64 system registers that are said to have these values.
         self.told: dict[tuple[int, int, int, int, int], int] = {}
 
@@ -66,9 +74,16 @@ class Engine:
         """Make host memory at *pointer* guest memory at *address*; permissions are the guest's page tables' affair."""
         self._uc.mem_map_ptr(address, size, unicorn.UC_PROT_ALL, pointer)
 
+    def registers(self, numbers: tuple[int, ...]) -> Registers:
+        """Registers by Unicorn's numbers, for who reads or writes them often; the same tuple gives the same again."""
+        made = self._batches.get(numbers)
+        if made is None:
+            made = self._batches[numbers] = Registers(numbers, self._uc._uch)
+        return made
+
     def read(self, registers: tuple[int, ...]) -> list[int]:
-        """Registers of up to 128 bits, by Unicorn's numbers; a tuple that comes again is prepared but once."""
-        return self._batch(registers).read(self._uc._uch)
+        """Registers of up to 128 bits, by Unicorn's numbers."""
+        return self.registers(registers).read()
 
     def read_descriptor(self, register: int) -> tuple[int, int, int, int]:
         """GDTR or IDTR: selector, base, limit, flags."""
@@ -78,10 +93,6 @@ class Engine:
     def write(self, register: int, value: Any) -> None:
         """Set a register, of whatever form Unicorn's binding wants."""
         self._uc.reg_write(register, value)
-
-    def write_batch(self, registers: tuple[int, ...], values: Iterable[int]) -> None:
-        """Set registers of up to 128 bits, in this order, by Unicorn's numbers."""
-        self._batch(registers).write(self._uc._uch, values)
 
     def read_msr(self, number: int) -> int:
         """An x86 model-specific register."""
@@ -226,11 +237,14 @@ class Engine:
             unicorn.x86_const.UC_X86_INS_OUT,
         )
 
-    def hook_code(self, start: int, end: int, callback: Callable[[int], None]) -> None:
-        """Call *callback* with the address before each instruction in [start, end)."""
-        self._uc.hook_add(
-            unicorn.UC_HOOK_CODE, lambda _uc, address, _size, _data: callback(address), None, start, end - 1
-        )
+    def hook_code(self, start: int, end: int, callback: Callable[[object, int, int, object], None]) -> None:
+        """Call *callback* before each instruction in [start, end); its second argument is the address.
+
+        It is called as directly as can be: nothing catches what it raises.
+        """
+        self._callbacks.append(native := _CODE(callback))
+        address = ctypes.cast(native, ctypes.c_void_p).value or 0
+        self._hook_native(unicorn.UC_HOOK_CODE, address, 0, begin=start, end=end - 1)
 
     def hook_native_code(self, address: int, callback: int, data: int) -> None:
         """Call the native function at address *callback* before the instruction at *address*, with *data*."""
@@ -281,12 +295,6 @@ class Engine:
         """Address of uc_reg_write, for native callbacks."""
         return _address(uclib.uc_reg_write)
 
-    def _batch(self, registers: tuple[int, ...]) -> _Batch:
-        batch = self._batches.get(registers)
-        if batch is None:
-            batch = self._batches[registers] = _Batch(registers)
-        return batch
-
     def _hook_native(self, kind: int, callback: int, data: int, *extra: Any, begin: int = 1, end: int = 0) -> None:
         handle = _HOOK()
         error = uclib.uc_hook_add(
@@ -303,31 +311,40 @@ class Engine:
             raise EmulationError(error)
 
 
-class _Batch:
-    """Registers that are read or written together, in one call of Unicorn's."""
+class Registers:
+    """Registers of up to 128 bits that are read or written together, in one call of Unicorn's."""
 
-    def __init__(self, registers: tuple[int, ...]) -> None:
-        self._count = count = len(registers)
+    def __init__(self, registers: tuple[int, ...], handle: Any) -> None:
+        count = len(registers)
         self._numbers = (ctypes.c_int * count)(*registers)
-        # Two words for each: Unicorn copies as many bytes as a register has, up to 16.
-        self._words = (ctypes.c_uint64 * (2 * count))()
-        self._size = ctypes.sizeof(self._words)
-        self._unpack = struct.Struct(f"={2 * count}Q").unpack
-        start = ctypes.addressof(self._words)
-        self._pointers = (ctypes.c_void_p * count)(*(start + 16 * i for i in range(count)))
+        # Two words for each: Unicorn copies as many bytes as a register has, up to 16. The rest stays zero.
+        self._read_words, self._written_words = ((ctypes.c_uint64 * (2 * count))() for _ in range(2))
+        form = struct.Struct(f"={2 * count}Q")
+        self._unpack, self._pack_into = form.unpack, form.pack_into
+        self._read_call = self._call(handle, self._read_words)
+        self._write_call = self._call(handle, self._written_words)
 
-    def read(self, handle: Any) -> list[int]:
-        ctypes.memset(self._words, 0, self._size)
-        self._check(uclib.uc_reg_read_batch(handle, self._numbers, self._pointers, self._count))
-        words = self._unpack(self._words)
+    def _call(self, handle: Any, words: Any) -> tuple[Any, ...]:
+        """The arguments of Unicorn's function, which they are to be kept for."""
+        count = len(self._numbers)
+        start = ctypes.addressof(words)
+        pointers = (ctypes.c_void_p * count)(*(start + 16 * i for i in range(count)))
+        return handle, self._numbers, pointers, ctypes.c_int(count)
+
+    def read(self) -> list[int]:
+        """Their values."""
+        self._check(_READ_BATCH(*self._read_call))
+        words = self._unpack(self._read_words)
         low, high = words[::2], words[1::2]
         return [each | above << 64 for each, above in zip(low, high, strict=True)] if any(high) else list(low)
 
-    def write(self, handle: Any, values: Iterable[int]) -> None:
-        words = self._words
-        for i, value in enumerate(values):
-            words[2 * i], words[2 * i + 1] = value, value >> 64  # ctypes takes of each what fits
-        self._check(uclib.uc_reg_write_batch(handle, self._numbers, self._pointers, self._count))
+    def write(self, values: Iterable[int]) -> None:
+        """Set them."""
+        words: list[int] = []
+        for value in values:
+            words += (value & _WORD, value >> 64 & _WORD)
+        self._pack_into(self._written_words, 0, *words)
+        self._check(_WRITE_BATCH(*self._write_call))
 
     @staticmethod
     def _check(error: int) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from shim.engine import Registers
     from shim.machine import sbi
     from shim.machine.architecture import Architecture, Trap
     from shim.machine.user.mode import Performed, UserMode
@@ -112,6 +113,7 @@ class Machine:
         self._number = arch.registers.__getitem__
         self._pc = arch.program_counter
         self._engine = engine = Engine(*arch.engine_mode, arch.cpu_models[cpu_model])
+        self._named: dict[tuple[str, ...], Registers] = {}
         self._enter: Callable[[int], None] = lambda _address: None
         self._raised: BaseException | None = None
         self._trap: Trap | None = None
@@ -138,15 +140,21 @@ class Machine:
 
     def read(self, names: Sequence[str]) -> Sequence[int]:
         """Registers by name."""
-        return self._engine.read(tuple(map(self._number, names)))
+        return self._registers(tuple(names)).read()
 
     def write(self, values: Mapping[str, int]) -> None:
         """Set registers; the program counter last, since writing it moves the CPU."""
-        names = [name for name in values if name != self._pc]
-        self._engine.write_batch(tuple(map(self._number, names)), map(values.__getitem__, names))
+        names = tuple(name for name in values if name != self._pc) if self._pc in values else tuple(values)
+        self._registers(names).write(map(values.__getitem__, names))
         if self._pc in values:
             # Not in the batch: of a program counter there, Unicorn doesn't notice that the CPU has moved.
             self._engine.write(self._number(self._pc), values[self._pc])
+
+    def _registers(self, names: tuple[str, ...]) -> Registers:
+        known = self._named.get(names)
+        if known is None:
+            known = self._named[names] = self._engine.registers(tuple(map(self._number, names)))
+        return known
 
     def mask_interrupts(self) -> None:
         """Leave interrupts masked."""
@@ -286,7 +294,7 @@ class Machine:
         if raised is not None:
             raise raised
 
-    def _at_gate(self, address: int) -> None:
+    def _at_gate(self, _engine: object, address: int, _size: int, _data: object) -> None:
         if self._raised is not None:
             return
         try:
