@@ -276,6 +276,16 @@ class Engine:
             self._hook_native(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, hook, data)
 
     @property
+    def block_counter(self) -> int:
+        """Address of the patched engine's count of blocks, which native callbacks read and set; 0: it has none."""
+        if not engine_info().patched:
+            return 0
+        lead = uclib.uc_efi_shim_blocks
+        lead.restype, lead.argtypes = ctypes.c_size_t, (ctypes.c_void_p,)
+        address: int = lead(self._uc._uch)
+        return address
+
+    @property
     def read_function(self) -> int:
         """Address of uc_reg_read, for native callbacks."""
         return _address(uclib.uc_reg_read)

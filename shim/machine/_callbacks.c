@@ -12,6 +12,28 @@ static void stop(Monitor *self, uc_engine *uc, enum reason reason)
     ((stop_function)(uintptr_t)self->stop)(uc);
 }
 
+void monitor_take_back(Monitor *self)
+{
+    block_counter *counter = (block_counter *)(uintptr_t)self->counter;
+
+    if (!counter)
+        return;
+    if (counter->left > 0)
+        self->blocks -= counter->left;
+    counter->left = 0;
+}
+
+/* Let as many blocks begin as are left, if nothing has to be known of them. */
+static void grant(Monitor *self)
+{
+    block_counter *counter = (block_counter *)(uintptr_t)self->counter;
+
+    if (self->armed || self->next || self->limit > INT64_MAX)
+        return;
+    counter->left = self->limit - self->blocks;
+    self->blocks = self->limit;
+}
+
 enum clock { NO_CLOCK, COUNTER, CYCLES, OTHER_CLOCK };
 
 /* Whether an instruction of 32-bit Arm reads a counter, or what depends on one: the generic timer or the performance
@@ -41,6 +63,7 @@ static int note_clock(Monitor *self, uint64_t address)
     if (self->clock_count == MAX_CLOCKS)
         return 0;
     self->clocks[self->clock_count++] = address;
+    monitor_take_back(self);
     return 1;
 }
 
@@ -88,6 +111,7 @@ void monitor_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data
     Monitor *self = data;
     int i;
 
+    monitor_take_back(self);
     if (self->blocks >= self->limit) {
         stop(self, uc, REASON_LIMIT);
         return;
@@ -115,7 +139,10 @@ void monitor_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data
         }
     }
     self->blocks++;
-    self->previous = address;
+    if (self->counter)
+        grant(self);
+    else
+        self->previous = address;
     if (self->next)
         ((block_function)(uintptr_t)self->next)(uc, address, size, (void *)(uintptr_t)self->next_data);
 }

@@ -41,6 +41,47 @@ static int read_addresses(PyObject *source, uint64_t *into, Py_ssize_t most)
     return (int)count;
 }
 
+static PyObject *get_blocks(PyObject *object, void *unused)
+{
+    Monitor *self = (Monitor *)object;
+
+    (void)unused;
+    monitor_take_back(self);
+    return PyLong_FromUnsignedLongLong(self->blocks);
+}
+
+static PyObject *get_limit(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((Monitor *)object)->limit);
+}
+
+static PyObject *get_previous(PyObject *object, void *unused)
+{
+    Monitor *self = (Monitor *)object;
+    block_counter *counter = (block_counter *)(uintptr_t)self->counter;
+
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(counter ? counter->previous : self->previous);
+}
+
+static int set_number(PyObject *object, PyObject *value, void *offset)
+{
+    Monitor *self = (Monitor *)object;
+    unsigned long long number;
+
+    if (!value) {
+        PyErr_SetString(PyExc_AttributeError, "numbers can't be deleted");
+        return -1;
+    }
+    number = PyLong_AsUnsignedLongLong(value);
+    if (PyErr_Occurred())
+        return -1;
+    monitor_take_back(self);
+    *(unsigned long long *)((char *)self + (uintptr_t)offset) = number;
+    return 0;
+}
+
 static PyObject *arm(PyObject *object, PyObject *arguments)
 {
     Monitor *self = (Monitor *)object;
@@ -65,6 +106,7 @@ static PyObject *arm(PyObject *object, PyObject *arguments)
     self->range_count = range_values / 2;
     self->entry_count = entry_count;
     self->armed = 1;
+    monitor_take_back(self);
     Py_RETURN_NONE;
 }
 
@@ -130,14 +172,13 @@ static PyObject *begin(PyObject *self, PyObject *unused)
     Py_INCREF(self);
     monitor_running = (Monitor *)self;
     monitor_running->begun = 1;
+    monitor_take_back(monitor_running);
     Py_XDECREF(before);
     Py_RETURN_NONE;
 }
 
 static PyMemberDef members[] = {
-    {"blocks", T_ULONGLONG, offsetof(Monitor, blocks), 0, "blocks that began to execute"},
-    {"limit", T_ULONGLONG, offsetof(Monitor, limit), 0, "stop before this many have"},
-    {"previous", T_ULONGLONG, offsetof(Monitor, previous), 0, "address of the last block that began to execute"},
+    {"counter", T_ULONGLONG, offsetof(Monitor, counter), 0, "address of the engine's count of blocks, 0: it has none"},
     {"stop", T_ULONGLONG, offsetof(Monitor, stop), 0, "address of uc_emu_stop"},
     {"write", T_ULONGLONG, offsetof(Monitor, write), 0, "address of uc_reg_write"},
     {"time_ns", T_ULONGLONG, offsetof(Monitor, time_ns), 0, "virtual time in nanoseconds"},
@@ -162,6 +203,10 @@ static PyMemberDef members[] = {
 };
 
 static PyGetSetDef getters[] = {
+    {"blocks", get_blocks, set_number, "blocks that began to execute", (void *)offsetof(Monitor, blocks)},
+    {"limit", get_limit, set_number, "stop before this many have", (void *)offsetof(Monitor, limit)},
+    {"previous", get_previous, set_number, "address of the last block that began to execute",
+     (void *)offsetof(Monitor, previous)},
     {"block_callback", address_of_callback, NULL, "address of the UC_HOOK_BLOCK callback", (void *)monitor_on_block},
     {"rdtsc_callback", address_of_callback, NULL, "address of the RDTSC callback", (void *)monitor_on_rdtsc},
     {"rdtscp_callback", address_of_callback, NULL, "address of the RDTSCP callback", (void *)monitor_on_rdtscp},

@@ -7,6 +7,9 @@
  * armed, when control leaves the ranges it was told of or enters one of the entries. It never calls into Python:
  * whoever runs the emulation looks at `reason` when it has stopped.
  *
+ * The patched engine counts blocks by itself, in the translated code: the monitor grants it as many as may begin before
+ * the next one that has to be looked at, and is called for that one.
+ *
  * Nothing of Unicorn is linked; the functions needed of it come as addresses.
  */
 #ifndef EFI_SHIM_MONITOR_H
@@ -43,11 +46,18 @@ typedef struct {
     uint16_t instructions, size;
 } translated_block;
 
+/* What the patched engine's uc_efi_shim_blocks leads to. */
+typedef struct {
+    int64_t left;      /* blocks that may begin without a call; less than 0 during one */
+    uint64_t previous; /* address of the last block that began to execute */
+} block_counter;
+
 typedef struct {
     PyObject_HEAD
-    unsigned long long blocks;     /* blocks that began to execute */
+    unsigned long long blocks;     /* blocks that began to execute, and those that are granted */
     unsigned long long limit;      /* stop before this many have */
-    unsigned long long previous;   /* address of the last of them */
+    unsigned long long previous;   /* address of the last that began, where the engine doesn't note it */
+    unsigned long long counter;    /* address of a block_counter; 0: the engine calls for each block */
     unsigned long long stop;       /* address of Unicorn's uc_emu_stop */
     unsigned long long write;      /* address of Unicorn's uc_reg_write */
     unsigned long long time_ns;    /* virtual time */
@@ -81,6 +91,8 @@ extern Monitor *monitor_running;
 
 /* From here on, what shim/machine/_callbacks.c does. */
 
+/* Take back what was granted: the next block has to be looked at. */
+void monitor_take_back(Monitor *self);
 /* UC_HOOK_BLOCK: a basic block begins to execute. */
 void monitor_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *data);
 /* UC_HOOK_EDGE_GENERATED, for 32-bit Arm: a block is translated. */

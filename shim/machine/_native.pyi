@@ -10,6 +10,7 @@ class Monitor:
     blocks: int
     limit: int
     previous: int
+    counter: int
     stop: int
     write: int
     time_ns: int

@@ -308,6 +308,24 @@ def test_the_monitor_knows_the_last_block(guest, places):
     assert guest.machine.monitor.blocks == 3
 
 
+def test_blocks_are_known_at_a_gate(guest, places):
+    """Whoever counts them, and however many may begin without being looked at."""
+    seen = []
+    guest.enter = lambda address: seen.append((guest.machine.monitor.blocks, guest.machine.monitor.previous == address))
+    assert is_halted(guest.run(CALLS))
+    assert seen == [(2 + 3 * each, True) for each in range(1000)]
+
+
+def test_a_smaller_budget_holds_at_once(guest, places):
+    def enter(_address):
+        if len(guest.calls) == 10:
+            guest.machine.monitor.limit = guest.machine.monitor.blocks + 1
+
+    guest.enter = enter
+    guest.run(CALLS, poll=lambda: "enough")
+    assert guest.machine.monitor.blocks == 2 + 3 * 9 + 1
+
+
 # The hand-off.
 
 
