@@ -24,11 +24,16 @@ class UndecodableError(ValueError):
     """It can't be unpacked here; one sentence says why."""
 
 
+class DamagedError(UndecodableError):
+    """It is not what its form says, so whoever unpacks it should notice."""
+
+
 def unpack(data: bytes, form: str | None, most: int) -> bytes:
     """What *data* unpacks to.
 
     Raises:
-        UndecodableError: the form is none that is read here, the data is damaged, or it is more than *most* bytes.
+        DamagedError: the data is not of this form, ends too early, or is not what its checksum tells.
+        UndecodableError: the form is none that is read here, or it is more than *most* bytes.
     """
     reader = _READERS.get(form or "")
     if reader is None:
@@ -36,7 +41,7 @@ def unpack(data: bytes, form: str | None, most: int) -> bytes:
     try:
         made = reader(data, most)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError) as error:
-        raise UndecodableError(f"its {form} data is damaged: {error}") from None
+        raise DamagedError(f"its {form} data is damaged: {error}") from None
     if len(made) > most:
         raise UndecodableError(f"its {form} data unpacks to more than {most:#x} bytes")
     return made

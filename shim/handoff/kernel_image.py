@@ -13,7 +13,7 @@ from payloads.linux import ZBOOT_COMPRESSIONS
 from payloads.model import Arm32ZImageHeader, Arm64ImageHeader, BzImageHeader, RiscvImageHeader, ZbootHeader
 from payloads.pe import section_bytes
 from shim.handoff import vmlinux, zimage
-from shim.handoff.decompress import APPENDED, UndecodableError, unpack
+from shim.handoff.decompress import APPENDED, DamagedError, UndecodableError, unpack
 
 if TYPE_CHECKING:
     from payloads import Payload
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel in memory; *why* is the sentence that says why nothing is known of it, where nothing is."""
+    """A kernel in memory; *why* is the sentence that says why nothing is known of it, where nothing is.
+
+    *damaged* where that is because what the file has packed is.
+    """
 
     base: int = 0
     size: int = 0
@@ -29,6 +32,7 @@ class Kernel:
     why: str = ""
     elf: vmlinux.Vmlinux | None = None
     image: Payload | None = None
+    damaged: bool = False
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -55,7 +59,7 @@ def find(kernel: Payload | None, entry: int, started_by: Payload | None = None) 
             return _find(_unpacked(started_by, started_by.linux), entry)
         return _find(kernel, entry)
     except (UndecodableError, NotRunnable) as why:
-        return Kernel(why=f"the kernel in the file can't be read: {why}")
+        return Kernel(why=f"the kernel in the file can't be read: {why}", damaged=isinstance(why, DamagedError))
 
 
 def _find(kernel: Payload, entry: int) -> Kernel:

@@ -28,6 +28,8 @@ def kernel_aligned(handed: Handed) -> str:
 @rule("kernel-bytes", "the file that was started")
 def kernel_bytes(handed: Handed) -> str:
     """The kernel in memory is what its file holds, unpacked, but for relocation and the stub's own variables."""
+    if handed.kernel.damaged:
+        raise BrokenError(handed.kernel.why)
     kernel = _known(handed)
     memory = handed.memory.view(kernel.base, kernel.size)
     if kernel.elf is not None:

@@ -66,6 +66,7 @@ def test_what_can_not_be_read_is_not_known(kernel, why):
     found = find(kernel, 0x4400_1000)
     assert not found.known
     assert re.search(why, found.why), found.why
+    assert found.damaged is ("damaged" in found.why)
 
 
 def test_what_a_zboot_image_has_started_is_held_against_what_it_has_packed():

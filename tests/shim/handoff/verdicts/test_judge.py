@@ -1,5 +1,6 @@
 """Each rule, broken alone: a hand-off that keeps all rules is changed in one place, and that verdict says no."""
 
+import gzip
 import hashlib
 import json
 import struct
@@ -320,6 +321,17 @@ def test_a_machine_without_a_screen():
     handoff.screen = None
     handoff.poke(ARGUMENT + 0xF, "<B", 0)
     assert handoff.judge()["screen"].outcome is Outcome.NOT_APPLICABLE
+
+
+def test_a_kernel_whose_file_is_damaged_should_not_have_been_started():
+    """Linux's unpackers do not look at gzip's checksum."""
+    handoff = HandOff("x86_64")
+    packed = bytearray(gzip.compress(bytes(1000)))
+    packed[-8] ^= 1
+    handoff.kernel = bzimage(bytes(packed), "gzip")
+    found = failed(handoff.judge())
+    assert list(found) == ["kernel-bytes"]
+    assert "its gzip data is damaged" in found["kernel-bytes"]
 
 
 def test_verdicts_can_be_kept():
