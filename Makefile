@@ -10,7 +10,7 @@ KERNEL := debian:trixie/cloud-amd64
 # What the installation is made of: when one of these is newer, it is made again.
 INSTALL_FROM := pyproject.toml constraints.txt $(wildcard shim/*/*.[ch])
 
-.PHONY: engine run test lint docs programs fuzz bench kernels unprivileged foreign fidelity secure-boot conformance boot clean
+.PHONY: engine run test lint docs programs fuzz bench kernels zboot unprivileged foreign fidelity secure-boot conformance boot clean
 
 # Builds the patched engine once, into the user's cache; everything works without it, exact traces slowly.
 engine: $(STAMP)
@@ -88,6 +88,11 @@ unprivileged: engine
 # Runs every kernel that the archive carries, and writes docs/kernels.csv: hours, of which it goes on where it stopped.
 kernels: engine
 	$(BIN)/python tests/survey/kernels.py
+
+# Builds zboot images with Linux's own unpacker, runs them, and writes docs/zboot.csv; needs flex, bison, bc, libssl-dev,
+# libelf-dev, bsdextrautils, lzop, lz4, zstd, and clang, lld and llvm 15 or later. Takes half an hour or so.
+zboot: engine
+	PYTHONPATH=tests/fidelity $(BIN)/python tests/survey/zboot.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'

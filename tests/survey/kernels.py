@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ from typing import Any
 
 from payloads import catalogue
 from payloads.fetch import fetch
+from running import run
 from shim.config.places import cache_folder
 from shim.machine.user import USER_MODES
 
@@ -79,48 +78,38 @@ def _survey(name: str) -> dict[str, str]:
         "package version": version,
         "architecture": entry.architecture,
     }
-    run, errors, processor = _run(entry, name, "--trace", "exact")
-    if run is None:
+    report, errors, processor = _run(entry, name, "--trace", "exact")
+    if report is None:
         return row | {"outcome": errors}
     return row | {
-        "outcome": run["outcome"]["kind"],
-        "seconds": f"{run['timing']['wall_s']:.1f}",
+        "outcome": report["outcome"]["kind"],
+        "seconds": f"{report['timing']['wall_s']:.1f}",
         "processor seconds": f"{processor:.1f}",
-        "calls": str(run["calls"]["count"]),
-        "accesses": str(run["accesses"]["count"]),
-        "findings": str(len(run["findings"])),
-        "measurements": str(len(run["measurements"])),
-        "privileged instructions": _privileged(entry, name) if run["payload"]["machine"] in USER_MODES else "",
-        "memory MB": f"{run['memory']['allocated_peak_bytes'] / 1e6:.0f}",
+        "calls": str(report["calls"]["count"]),
+        "accesses": str(report["accesses"]["count"]),
+        "findings": str(len(report["findings"])),
+        "measurements": str(len(report["measurements"])),
+        "privileged instructions": _privileged(entry, name) if report["payload"]["machine"] in USER_MODES else "",
+        "memory MB": f"{report['memory']['allocated_peak_bytes'] / 1e6:.0f}",
     }
 
 
 def _privileged(entry: catalogue.Entry, name: str) -> str:
     """How many privileged instructions a kernel performs up to its entry, or what went wrong."""
-    run, errors, _ = _run(entry, name, "--trace", "calls", "--unprivileged")
-    if run is None:
+    report, errors, _ = _run(entry, name, "--trace", "calls", "--unprivileged")
+    if report is None:
         return errors
-    reached = run["outcome"]["kind"] == "kernel-entry"
-    return str(run["privileged"]["count"]) if reached else run["outcome"]["detail"]
+    reached = report["outcome"]["kind"] == "kernel-entry"
+    return str(report["privileged"]["count"]) if reached else report["outcome"]["detail"]
 
 
 def _run(entry: catalogue.Entry, name: str, *options: str) -> tuple[dict[str, Any] | None, str, float]:
     """What run.json says, or None; what was said of errors; and the processor time of the whole command, in seconds."""
     platform = PAGES_OF_16K if entry.name.partition("@")[0].endswith("-16k") else PLATFORMS.get(entry.architecture)
     command = [COMMAND, "run", name, "--json", "--quiet", "--max-seconds", str(_SECONDS), *options]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryFile("w+") as said,
-        tempfile.TemporaryFile("w+") as ill,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         command += ["--out", f"{folder}/run", *(("--platform", platform) if platform else ())]
-        started = subprocess.Popen(command, stdout=said, stderr=ill)
-        _, status, used = os.wait4(started.pid, 0)  # unlike wait(), it tells of the processor time
-        started.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        ill.seek(0)
-        text, errors = said.read(), ill.read().strip()
-    return json.loads(text) if text else None, errors, used.ru_utime + used.ru_stime
+        return run(command)
 
 
 def _read() -> dict[str, dict[str, str]]:
