@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Patterns: TypeAlias = tuple[tuple[int, int], ...]
 
 _SHORTEST = 8  # bytes; in less there is no call and its target
-_PART = 1 << 16  # units that are looked at together
+_PART = 1 << 16  # units that are looked at together; a multiple of eight
 
 # Instructions as mask and value: behind the LAST ones no code follows, with the FIRST ones functions begin.
 _A64_LAST = (
@@ -140,17 +140,18 @@ def _riscv64(code: _Array, base: int) -> _Array:
 def _begins(halves: _Array) -> _Array:
     """At which halves of words RISC-V instructions begin.
 
-    Behind a half whose low bits aren't 11 one does, and from there on at every other half that has them.
+    Behind a half whose low bits aren't 11 one does. Of a run of halves that have them, and the one behind it, every
+    other does, from the first on. All halves are bits of one number here: what is added to the first of a run is
+    carried to the one behind it.
     """
-    begins = np.ones(len(halves) + 1, np.bool_)
-    narrow = np.int32(-1)
-    for at in range(0, len(halves), _PART):
-        part = halves[at : at + _PART]
-        index = np.arange(at, at + len(part), dtype=np.int32)
-        last = np.maximum.accumulate(np.where(part & 3 == 3, narrow, index))
-        begins[at + 1 : at + len(part) + 1] = (index - last) & 1 == 0
-        narrow = last[-1]
-    return begins[:-1]
+    parts = (np.packbits(part & 3 == 3, bitorder="little").tobytes() for part in _parts(halves))
+    wide = int.from_bytes(b"".join(parts), "little")
+    first, begins = wide & ~(wide << 1), ~(wide << 1)
+    every_other = int.from_bytes(b"\x55" * (len(halves) // 8 + 1), "little")
+    for which in (every_other, every_other << 1):
+        begins |= (wide ^ wide + (first & which)) & which
+    packed = (begins & (1 << len(halves)) - 1).to_bytes(len(halves) // 8 + 1, "little")
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=len(halves), bitorder="little").view(np.bool_)
 
 
 def _wide(halves: _Array, at: _Array) -> _Array:
@@ -161,12 +162,15 @@ def _wide(halves: _Array, at: _Array) -> _Array:
 
 
 def _where(units: _Array, test: Callable[[_Array], _Array]) -> _Array:
-    """The places of the units that pass a test.
+    """The places of the units that pass a test."""
+    found = [np.flatnonzero(test(part)) + number * _PART for number, part in enumerate(_parts(units))]
+    return np.concatenate(found) if found else np.zeros(0, np.intp)
 
-    They are tested a part at a time, which stays in the processor's cache; of a whole kernel copies would be made.
-    """
-    parts = [np.flatnonzero(test(units[at : at + _PART])) + at for at in range(0, len(units), _PART)]
-    return np.concatenate(parts) if parts else np.zeros(0, np.intp)
+
+def _parts(units: _Array) -> Iterator[_Array]:
+    """All units, but only as many together as stay in the processor's cache: else copies of whole kernels are made."""
+    for at in range(0, len(units), _PART):
+        yield units[at : at + _PART]
 
 
 def _word(code: _Array, at: _Array) -> _Array:
