@@ -73,6 +73,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/against_qemu.py
 	$(BIN)/python tests/bench/commands.py
 	$(BIN)/python tests/bench/directory.py
+	$(BIN)/python tests/bench/dispatch.py
 	$(BIN)/python tests/bench/booting.py
 	$(BIN)/python tests/bench/levels.py
 	$(BIN)/python tests/bench/measurement.py

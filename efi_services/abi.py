@@ -185,8 +185,9 @@ class Convention:
 
     def enter(self) -> Entry:
         """Read the state at a gate in one batch."""
-        stack, link, *registers = self._cpu.read(self._at_gate)
-        caller = link if self.abi.link else self.abi.unpack(self._memory.read(stack, self.abi.pointer_bytes))
+        stack, caller, *registers = self._cpu.read(self._at_gate)
+        if self.abi.link is None:
+            caller = int.from_bytes(self._memory.read(stack, self.abi.pointer_bytes), "little")
         return Entry(stack, caller, tuple(registers))
 
     def arguments(self, entry: Entry, first: int, count: int) -> list[int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 COMMAND = str(Path(sys.executable).with_name("efi-shim"))
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-#: Calls per second of one core.
+#: Calls per second of one core with --trace calls; what an exact trace adds is told.
 FIGURE = 30_000
 #: The program takes five blocks for two calls.
 BLOCKS, CALLS = 5, 2
@@ -51,11 +51,10 @@ def main() -> int:
             (base, few), (whole, many) = run(100, trace), run(options.calls, trace)
             rates.append((many - few) / (whole - base))
         best = max(rates)
-        fine &= best >= FIGURE
+        fine &= best >= FIGURE or trace != "calls"
         each = ", ".join(f"{rate:,.0f}" for rate in rates)
-        print(
-            f"{trace}: {100_000 / best:.2f} processor seconds for 100,000 calls; calls/s: {each}; at least {FIGURE:,}"
-        )
+        figure = f"; at least {FIGURE:,}" if trace == "calls" else ""
+        print(f"{trace}: {100_000 / best:.2f} processor seconds for 100,000 calls; calls/s: {each}{figure}", flush=True)
     return 0 if fine else 1
 
 
