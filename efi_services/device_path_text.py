@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from efi_services.device_path import END, file_path, is_hard_drive
+from efi_services.device_path_spellings import SPELLINGS, hexadecimal, number
 from efi_services.types import Guid
 
 if TYPE_CHECKING:
@@ -20,18 +22,21 @@ _DEVICES = {
 _VENDORS = {"VenHw": (1, 4), "VenMsg": (3, 10), "VenMedia": (4, 3)}
 #: Nodes whose text is a list of numbers, by type and subtype: the name, and their form.
 _NUMBERS = {
+    (1, 2): ("PcCard", "<B"),
     (1, 3): ("MemoryMapped", "<IQQ"),
+    (1, 5): ("Ctrl", "<I"),
+    (1, 6): ("BMC", "<BQ"),
     (3, 2): ("Scsi", "<HH"),
+    (3, 3): ("Fibre", "<4xQQ"),
     (3, 5): ("USB", "<BB"),
+    (3, 17): ("Unit", "<B"),
     (3, 18): ("Sata", "<HHH"),
+    (3, 25): ("UFS", "<BB"),
     (3, 26): ("SD", "<B"),
     (3, 29): ("eMMC", "<B"),
     (4, 2): ("CDROM", "<IQQ"),
 }
-_GUIDS = {(4, 6): "FvFile", (4, 7): "Fv"}
-_MAC, _UART, _NVME, _OFFSET = (3, 11), (3, 14), (3, 23), (4, 8)
-#: How a serial line's parity and stop bits are written, by their numbers.
-_PARITIES, _STOP_BITS = tuple("DNEOMS"), ("D", "1", "1.5", "2")
+_GUIDS = {(4, 5): "Media", (4, 6): "FvFile", (4, 7): "Fv"}
 
 
 def to_text(path: bytes) -> str:
@@ -58,33 +63,24 @@ def node_to_text(node: bytes) -> str:
     if kind == (4, 4):
         return data.decode("utf-16-le", "replace").partition("\0")[0]
     if is_hard_drive(node):
-        number, start, blocks, signature, _, form = struct.unpack("<IQQ16sBB", data)
+        index, start, blocks, signature, _, form = struct.unpack("<IQQ16sBB", data)
+        extent = f"{hexadecimal(start)},{hexadecimal(blocks)}"
         if form == 2:
-            return f"HD({number},GPT,{_guid(signature)},{_hex(start)},{_hex(blocks)})"
+            return f"HD({index},GPT,{_guid(signature)},{extent})"
         if form == 1:
-            return f"HD({number},MBR,{_hex(int.from_bytes(signature[:4], 'little'), 8)},{_hex(start)},{_hex(blocks)})"
+            return f"HD({index},MBR,{hexadecimal(int.from_bytes(signature[:4], 'little'), 8)},{extent})"
     if kind == (1, 1) and len(data) == 2:
-        return f"Pci({_hex(data[1])},{_hex(data[0])})"
+        return f"Pci({hexadecimal(data[1])},{hexadecimal(data[0])})"
     if kind == (2, 1) and len(data) == 8:
         return _acpi(*struct.unpack("<II", data))
     if kind in _NUMBERS and len(data) == struct.calcsize(_NUMBERS[kind][1]):
         name, form = _NUMBERS[kind]
-        return f"{name}({','.join(map(_hex, struct.unpack(form, data)))})"
+        return f"{name}({','.join(map(hexadecimal, struct.unpack(form, data)))})"
     if kind in _GUIDS and len(data) == 16:
         return f"{_GUIDS[kind]}({_guid(data)})"
-    if kind == _MAC and len(data) == 33:
-        # Ethernet's address has six bytes, of the 32 that there is room for.
-        return f"MAC({data[: 6 if data[32] in (0, 1) else 32].hex().upper()},{_hex(data[32])})"
-    if kind == _UART and len(data) == 15:
-        _, baud, bits, parity, stop = struct.unpack("<IQBBB", data)
-        if parity < len(_PARITIES) and stop < len(_STOP_BITS):
-            return f"Uart({baud or 'DEFAULT'},{bits or 'DEFAULT'},{_PARITIES[parity]},{_STOP_BITS[stop]})"
-    if kind == _NVME and len(data) == 12:
-        # The identifier is read from its last byte on.
-        return f"NVMe({_hex(int.from_bytes(data[:4], 'little'))},{data[:3:-1].hex('-').upper()})"
-    if kind == _OFFSET and len(data) == 20:
-        _, start, end = struct.unpack("<IQQ", data)
-        return f"Offset({_hex(start)},{_hex(end)})"
+    if kind in SPELLINGS:
+        with suppress(struct.error, ValueError, IndexError):
+            return "{}({})".format(*SPELLINGS[kind].write(data))
     for name, vendor in _VENDORS.items():
         if kind == vendor and len(data) >= 16:
             return f"{name}({_guid(data)}{',' + data[16:].hex().upper() if data[16:] else ''})"
@@ -116,14 +112,10 @@ def _guid(data: bytes) -> str:
 def _acpi(hid: int, uid: int) -> str:
     for name, product in _DEVICES.items():
         if hid == product << 16 | _EISA:
-            return f"{name}({_hex(uid)})"
+            return f"{name}({hexadecimal(uid)})"
     if hid & 0xFFFF == _EISA:
-        return f"Acpi(PNP{hid >> 16:04X},{_hex(uid)})"
-    return f"Acpi({_hex(hid, 8)},{_hex(uid)})"
-
-
-def _hex(number: int, digits: int = 1) -> str:
-    return f"0x{number:0{digits}X}"
+        return f"Acpi(PNP{hid >> 16:04X},{hexadecimal(uid)})"
+    return f"Acpi({hexadecimal(hid, 8)},{hexadecimal(uid)})"
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -142,45 +134,30 @@ def _node(kind: int, subtype: int, data: bytes) -> bytes:
     return struct.pack("<BBH", kind, subtype, 4 + len(data)) + data
 
 
-def _number(text: str) -> int:
-    return int(text.strip() or "0", 0)
-
-
 def _make_drive(words: list[str]) -> bytes:
     gpt = words[1].strip().upper() == "GPT"
-    signature = Guid(words[2]).bytes_le if gpt else struct.pack("<I12x", _number(words[2]))
+    signature = Guid(words[2]).bytes_le if gpt else struct.pack("<I12x", number(words[2]))
     form = 2 if gpt else 1
-    numbers = _number(words[0]), *(_number(each) if each else 0 for each in (*words[3:5], "", "")[:2])
+    numbers = number(words[0]), *(number(each) if each else 0 for each in (*words[3:5], "", "")[:2])
     return _node(4, 1, struct.pack("<IQQ16sBB", *numbers, signature, form, form))
 
 
 def _make_acpi(words: list[str]) -> bytes:
     hid = words[0].strip()
-    number = int(hid[3:], 16) << 16 | _EISA if hid.upper().startswith("PNP") else _number(hid)
-    return _node(2, 1, struct.pack("<II", number, _number(words[1])))
+    made = int(hid[3:], 16) << 16 | _EISA if hid.upper().startswith("PNP") else number(hid)
+    return _node(2, 1, struct.pack("<II", made, number(words[1])))
 
 
 def _make_numbers(kind: tuple[int, int], form: str) -> Callable[[list[str]], bytes]:
-    return lambda words: _node(*kind, struct.pack(form, *map(_number, words)))
+    return lambda words: _node(*kind, struct.pack(form, *map(number, words)))
 
 
-def _make_mac(words: list[str]) -> bytes:
-    return _node(*_MAC, bytes.fromhex(words[0]).ljust(32, b"\0")[:32] + struct.pack("<B", _number(words[1])))
-
-
-def _make_uart(words: list[str]) -> bytes:
-    baud, bits = (0 if each.strip().upper() == "DEFAULT" else int(each) for each in words[:2])
-    parity, stop = _PARITIES.index(words[2].strip().upper()), _STOP_BITS.index(words[3].strip().upper())
-    return _node(*_UART, struct.pack("<IQBBB", 0, baud, bits, parity, stop))
-
-
-def _make_nvme(words: list[str]) -> bytes:
-    identifier = bytes.fromhex(words[1].replace("-", ""))
-    return _node(*_NVME, struct.pack("<I8s", _number(words[0]), identifier[::-1]))
+def _make_spelt(kind: tuple[int, int], name: str) -> Callable[[list[str]], bytes]:
+    return lambda words: _node(*kind, SPELLINGS[kind].read(name, words))
 
 
 def _make_device(product: int) -> Callable[[list[str]], bytes]:
-    return lambda words: _node(2, 1, struct.pack("<II", product << 16 | _EISA, _number(words[0])))
+    return lambda words: _node(2, 1, struct.pack("<II", product << 16 | _EISA, number(words[0])))
 
 
 def _make_vendor(kind: tuple[int, int]) -> Callable[[list[str]], bytes]:
@@ -190,14 +167,11 @@ def _make_vendor(kind: tuple[int, int]) -> Callable[[list[str]], bytes]:
 _MAKERS: dict[str, Callable[[list[str]], bytes]] = {
     "hd": _make_drive,
     "acpi": _make_acpi,
-    "pci": lambda words: _node(1, 1, struct.pack("<BB", _number(words[1]), _number(words[0]))),
-    "mac": _make_mac,
-    "uart": _make_uart,
-    "nvme": _make_nvme,
-    "offset": lambda words: _node(*_OFFSET, struct.pack("<IQQ", 0, *map(_number, words))),
-    "path": lambda words: _node(_number(words[0]), _number(words[1]), bytes.fromhex("".join(words[2:]))),
+    "pci": lambda words: _node(1, 1, struct.pack("<BB", number(words[1]), number(words[0]))),
+    "path": lambda words: _node(number(words[0]), number(words[1]), bytes.fromhex("".join(words[2:]))),
     **{name.lower(): _make_device(product) for name, product in _DEVICES.items()},
     **{name.lower(): _make_vendor(kind) for name, kind in _VENDORS.items()},
     **{name.lower(): _make_numbers(kind, form) for kind, (name, form) in _NUMBERS.items()},
     **{name.lower(): _make_vendor(kind) for kind, name in _GUIDS.items()},
+    **{name: _make_spelt(kind, name) for kind, each in SPELLINGS.items() for name in each.names},
 }

@@ -157,8 +157,8 @@ class File:
 
     @method("Flush", "13.5.15")
     def flush(self) -> Status:
-        """Write what was changed, which is nothing."""
-        return Status.SUCCESS
+        """Refuse: only what was opened for writing can be flushed, and nothing is."""
+        raise EfiError(Status.ACCESS_DENIED)
 
     @method("OpenEx", "13.5.3")
     def open_ex(

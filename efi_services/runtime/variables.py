@@ -79,7 +79,7 @@ def query_variable_info(
 ) -> Status:
     """How much room there is."""
     kept = attributes & ~variables.APPEND_WRITE
-    if not kept or (kept & variables.RUNTIME_ACCESS and not kept & variables.BOOTSERVICE_ACCESS):
+    if kept & ~variables.ALL_ATTRIBUTES or not kept & variables.BOOTSERVICE_ACCESS:
         raise EfiError(Status.INVALID_PARAMETER)
     if kept & (variables.HARDWARE_ERROR_RECORD | variables.AUTHENTICATED_WRITE_ACCESS):
         raise EfiError(Status.UNSUPPORTED)

@@ -28,6 +28,28 @@ TEXTS = {
     "eMMC(0x1)": b"\3\x1d\5\0\1",
     "Offset(0x1000,0x1FFF)": struct.pack("<BBHIQQ", 4, 8, 24, 0, 0x1000, 0x1FFF),
     "VenHw(C12A7328-F81F-11D2-BA4B-00A0C93EC93B,00FF)": struct.pack("<BBH", 1, 4, 22) + GUID.bytes_le + b"\0\xff",
+    "PcCard(0x1)": b"\1\2\5\0\1",
+    "Ctrl(0x2)": struct.pack("<BBHI", 1, 5, 8, 2),
+    "BMC(0x1,0xCA2)": struct.pack("<BBHBQ", 1, 6, 13, 1, 0xCA2),
+    "AcpiAdr(0x80010100,0x1)": struct.pack("<BBHII", 2, 3, 12, 0x80010100, 1),
+    "Ata(Secondary,Master,0x3)": struct.pack("<BBHBBH", 3, 1, 8, 1, 0, 3),
+    "Fibre(0x11,0x2)": struct.pack("<BBHIQQ", 3, 3, 24, 0, 0x11, 2),
+    "I1394(00D0B7FFFE1E4B5A)": struct.pack("<BBHIQ", 3, 4, 16, 0, 0xD0B7FFFE1E4B5A),
+    "UsbClass(0x1234,0xFFFF,0xEE,0x1,0x2)": struct.pack("<BBHHHBBB", 3, 15, 11, 0x1234, 0xFFFF, 0xEE, 1, 2),
+    "UsbHub(0xFFFF,0xFFFF,0x0,0x1)": struct.pack("<BBHHHBBB", 3, 15, 11, 0xFFFF, 0xFFFF, 9, 0, 1),
+    "Unit(0x3)": b"\3\x11\5\0\3",
+    "Vlan(100)": struct.pack("<BBHH", 3, 20, 6, 100),
+    "Uri(http://192.0.2.1/a,b)": b"\3\x18\x18\0http://192.0.2.1/a,b",
+    "UFS(0x0,0x1)": b"\3\x19\6\0\0\1",
+    "Bluetooth(001122AABBCC)": b"\3\x1b\x0a\0\0\x11\x22\xaa\xbb\xcc",
+    "Wi-Fi(example)": b"\3\x1c\x24\0" + b"example".ljust(32, b"\0"),
+    "Media(C12A7328-F81F-11D2-BA4B-00A0C93EC93B)": struct.pack("<BBH", 4, 5, 20) + GUID.bytes_le,
+    "VirtualCD(0x1000,0x1FFF,2)": struct.pack("<BBHQQ", 4, 9, 38, 0x1000, 0x1FFF)
+    + uuid.UUID("3d5abd30-4175-87ce-6d64-d2ade523c4bb").bytes_le
+    + b"\2\0",
+    "RamDisk(0x1000,0x1FFF,0,C12A7328-F81F-11D2-BA4B-00A0C93EC93B)": struct.pack("<BBHQQ", 4, 9, 38, 0x1000, 0x1FFF)
+    + GUID.bytes_le
+    + b"\0\0",
     "Path(7,9,ABCD)": b"\7\x09\6\0\xab\xcd",
 }
 
@@ -65,6 +87,13 @@ def test_what_is_no_node_is_a_file():
         "NVMe(1,x)",
         "Offset(1)",
         "SD(256)",
+        "Ata(Third,Master,0)",
+        "UsbHub(1,2,3)",
+        "UsbClass(1,2,3,4)",
+        "Bluetooth(00)",
+        "I1394(x)",
+        "RamDisk(0,1,2)",
+        "Uri(\u4e00)",
     ],
 )
 def test_numbers_that_are_none(text):

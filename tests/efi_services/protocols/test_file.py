@@ -173,8 +173,8 @@ def test_tokens(files, fakes):
     assert struct.unpack("<QQQQ", guest.bytes_at(token, 32)) == (event, 0, 100, buffer)
     assert guest.bytes_at(buffer, 100) == fakes.files["initrd.img"][:100]
     assert files.call(file, "WriteEx", token) == Status.WRITE_PROTECTED
-    assert files.call(file, "FlushEx", token) == 0
-    assert files.call(file, "Flush") == 0
+    assert files.call(file, "FlushEx", token) == Status.ACCESS_DENIED
+    assert files.call(file, "Flush") == Status.ACCESS_DENIED
     end = guest.put(struct.pack("<QQQQ", 0, 99, 10, buffer))
     assert files.call(files.root, "ReadEx", end) == Status.BUFFER_TOO_SMALL
 

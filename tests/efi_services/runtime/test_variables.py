@@ -142,7 +142,7 @@ def test_room(guest):
     put(guest, "Mine", b"x" * 100)
     guest.call("QueryVariableInfo", NV | BS, *out)
     assert guest.u64(out[1]) == remaining - 100 - 10
-    for attributes, status in ((0, 2), (RT, 2), (APPEND, 2), (BS | 8, 3), (BS | 0x10, 3)):
+    for attributes, status in ((0, 2), (RT, 2), (APPEND, 2), (NV, 2), (BS | 0x100, 2), (BS | 8, 3), (BS | 0x10, 3)):
         assert guest.call("QueryVariableInfo", attributes, *out) == 1 << 63 | status
     assert guest.call("QueryVariableInfo", BS, 0, out[1], out[2]) == Status.INVALID_PARAMETER
 
