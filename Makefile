@@ -54,7 +54,7 @@ fidelity: $(DEV_STAMP) engine
 	$(BIN)/python tests/fidelity/fidelity.py
 
 # Runs the self-test on our firmware and on EDK II in QEMU, and writes docs/conformance-*.csv; needs qemu-system-x86,
-# ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64 and qemu-efi-arm. Four boots take two minutes or so.
+# ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64, qemu-efi-arm and swtpm. Four boots take two minutes or so.
 conformance: $(DEV_STAMP) engine
 	PYTHONPATH=tests/fidelity $(BIN)/python tests/conformance/conformance.py
 

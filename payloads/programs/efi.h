@@ -16,6 +16,7 @@ typedef unsigned long long UINT64;
 typedef signed short INT16;
 typedef signed int INT32;
 typedef __UINTPTR_TYPE__ UINTN;
+typedef __INTPTR_TYPE__ INTN;
 typedef UINT8 BOOLEAN;
 typedef char CHAR8;
 typedef UINT16 CHAR16;
@@ -63,12 +64,15 @@ typedef struct {
 #define EFI_DEVICE_ERROR EFI_ERROR_CODE(7)
 #define EFI_WRITE_PROTECTED EFI_ERROR_CODE(8)
 #define EFI_OUT_OF_RESOURCES EFI_ERROR_CODE(9)
+#define EFI_MEDIA_CHANGED EFI_ERROR_CODE(13)
 #define EFI_NOT_FOUND EFI_ERROR_CODE(14)
 #define EFI_ACCESS_DENIED EFI_ERROR_CODE(15)
 #define EFI_ALREADY_STARTED EFI_ERROR_CODE(20)
 #define EFI_ABORTED EFI_ERROR_CODE(21)
 #define EFI_SECURITY_VIOLATION EFI_ERROR_CODE(26)
+#define EFI_INVALID_LANGUAGE EFI_ERROR_CODE(32)
 #define EFI_COMPROMISED_DATA EFI_ERROR_CODE(33)
+#define EFI_WARN_DELETE_FAILURE ((EFI_STATUS)2)
 
 /* ---- tables' common head (4.2) ---- */
 
@@ -384,6 +388,57 @@ typedef struct {
 
 #define EFI_LOADED_IMAGE_PROTOCOL_REVISION 0x1000
 
+/* ---- files (13.4, 13.5) ---- */
+
+#define EFI_FILE_MODE_READ 1ULL
+#define EFI_FILE_MODE_WRITE 2ULL
+#define EFI_FILE_MODE_CREATE 0x8000000000000000ULL
+#define EFI_FILE_READ_ONLY 0x01
+#define EFI_FILE_DIRECTORY 0x10
+
+typedef struct EFI_FILE_PROTOCOL {
+    UINT64 Revision;
+    EFI_STATUS(EFIAPI *Open)(struct EFI_FILE_PROTOCOL *This, struct EFI_FILE_PROTOCOL **NewHandle,
+                             const CHAR16 *FileName, UINT64 OpenMode, UINT64 Attributes);
+    EFI_STATUS(EFIAPI *Close)(struct EFI_FILE_PROTOCOL *This);
+    EFI_STATUS(EFIAPI *Delete)(struct EFI_FILE_PROTOCOL *This);
+    EFI_STATUS(EFIAPI *Read)(struct EFI_FILE_PROTOCOL *This, UINTN *BufferSize, void *Buffer);
+    EFI_STATUS(EFIAPI *Write)(struct EFI_FILE_PROTOCOL *This, UINTN *BufferSize, const void *Buffer);
+    EFI_STATUS(EFIAPI *GetPosition)(struct EFI_FILE_PROTOCOL *This, UINT64 *Position);
+    EFI_STATUS(EFIAPI *SetPosition)(struct EFI_FILE_PROTOCOL *This, UINT64 Position);
+    EFI_STATUS(EFIAPI *GetInfo)(struct EFI_FILE_PROTOCOL *This, const EFI_GUID *InformationType, UINTN *BufferSize,
+                                void *Buffer);
+    EFI_STATUS(EFIAPI *SetInfo)(struct EFI_FILE_PROTOCOL *This, const EFI_GUID *InformationType, UINTN BufferSize,
+                                void *Buffer);
+    EFI_STATUS(EFIAPI *Flush)(struct EFI_FILE_PROTOCOL *This);
+} EFI_FILE_PROTOCOL;
+
+typedef struct EFI_SIMPLE_FILE_SYSTEM_PROTOCOL {
+    UINT64 Revision;
+    EFI_STATUS(EFIAPI *OpenVolume)(struct EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *This, EFI_FILE_PROTOCOL **Root);
+} EFI_SIMPLE_FILE_SYSTEM_PROTOCOL;
+
+typedef struct {
+    UINT64 Size;
+    UINT64 FileSize;
+    UINT64 PhysicalSize;
+    EFI_TIME CreateTime;
+    EFI_TIME LastAccessTime;
+    EFI_TIME ModificationTime;
+    UINT64 Attribute;
+    CHAR16 FileName[];
+} EFI_FILE_INFO;
+
+typedef struct {
+    UINT64 Size;
+    BOOLEAN ReadOnly;
+    UINT64 VolumeSize;
+    UINT64 FreeSpace;
+    UINT32 BlockSize;
+    CHAR16 VolumeLabel[];
+} EFI_FILE_SYSTEM_INFO;
+
+#define SIMPLE_FILE_SYSTEM_GUID {0x964e5b22, 0x6459, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}}
 #define LOADED_IMAGE_GUID {0x5b1b31a1, 0x9562, 0x11d2, {0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}}
 #define DEVICE_PATH_GUID {0x09576e91, 0x6d3f, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}}
 #define GLOBAL_VARIABLE_GUID {0x8be4df61, 0x93ca, 0x11d2, {0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c}}

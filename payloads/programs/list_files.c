@@ -5,25 +5,14 @@
  */
 #include "support.h"
 
-typedef struct FILE {
-    UINT64 Revision;
-    void *Open, *Close, *Delete;
-    EFI_STATUS(EFIAPI *Read)(struct FILE *This, UINTN *Size, void *Buffer);
-} FILE;
-
-typedef struct VOLUME {
-    UINT64 Revision;
-    EFI_STATUS(EFIAPI *OpenVolume)(struct VOLUME *This, FILE **Root);
-} VOLUME;
-
 static const EFI_GUID loaded_image_guid = LOADED_IMAGE_GUID;
-static const EFI_GUID file_system = {0x964e5b22, 0x6459, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}};
+static const EFI_GUID file_system = SIMPLE_FILE_SYSTEM_GUID;
 static UINT8 information[1024] __attribute__((aligned(8)));
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     EFI_LOADED_IMAGE_PROTOCOL *own;
-    VOLUME *volume;
-    FILE *root;
+    EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *volume;
+    EFI_FILE_PROTOCOL *root;
     UINT64 entries = 0;
     start(image, table);
     EFI_STATUS status = bs->HandleProtocol(image, &loaded_image_guid, (void **)&own);

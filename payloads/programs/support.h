@@ -154,6 +154,8 @@ HELPER void say_status(EFI_STATUS status) {
             }
         say_text("EFI_");
         say_text(name);
+    } else if (status == EFI_WARN_DELETE_FAILURE) {
+        say_text("EFI_WARN_DELETE_FAILURE");
     } else {
         say_text("status ");
         say_hex(status);

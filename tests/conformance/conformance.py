@@ -1,8 +1,8 @@
 """Runs the self-test on our firmware and on EDK II in QEMU, compares, and when all is explained writes the tables.
 
 Exit status 1 where a check ends differently, or fails, without a written reason, or has a reason and does not differ;
-12 where a package is missing. Needs qemu-system-x86, ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64 and
-qemu-efi-arm.
+12 where a package is missing. Needs qemu-system-x86, ovmf, ovmf-ia32, qemu-system-arm, qemu-efi-aarch64,
+qemu-efi-arm and swtpm.
 
     PYTHONPATH=tests/fidelity python tests/conformance/conformance.py [--keep DIR] [MACHINE...]
 """
@@ -50,7 +50,9 @@ def _tables(counts: list[tuple[object, ...]], differences: list[Difference]) -> 
         assert reason is not None
         machines = " ".join(each.machine for each in found)
         rows.append((check, machines, ours, theirs, reason.wrong, reason.section, reason.why))
-    _write("conformance-differences.csv", ("check", "machines", "ours", "theirs", "who is wrong", "UEFI", "why"), rows)
+    _write(
+        "conformance-differences.csv", ("check", "machines", "ours", "theirs", "who is wrong", "section", "why"), rows
+    )
 
 
 def main() -> int:
@@ -72,7 +74,7 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             try:
-                ours, theirs = emulated.of_ours(machine, folder / "run"), booted.of_theirs(machine, folder)
+                ours, theirs = emulated.of_ours(machine, folder / "ours"), booted.of_theirs(machine, folder / "theirs")
             except Broken as why:
                 print(f"{machine}: {why}", file=sys.stderr)
                 return 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import payloads
+import disk
 from lines import VARIABLE, VENDOR, Line, checks
-from payloads import catalogue
 from shim.config.platform import load_platform
+from shim.disks.attached import settings_of
+from shim.session.from_disk import find
 from shim.session.request import Request
 from shim.session.run import Session
 
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
 PLATFORMS = {"x86_64": "q35", "i386": "q35-ia32", "aarch64": "virt-arm64", "arm": "virt-arm"}
 
 
+def platform_of(machine: str) -> Platform:
+    """That platform, with a TPM."""
+    return load_platform(PLATFORMS[machine]).model_copy(update={"tpm": load_platform("q35-tpm").tpm})
+
+
 def run(machine: str, folder: Path, platform: Platform | None = None) -> tuple[RunReport, str]:
-    """Run it; gives the report, and what it left in its variable."""
-    name = f"program:selftest-{machine}"
-    folder.mkdir(parents=True)
-    payload = payloads.open_payload(catalogue.program(name), name)
-    session = Session(Request(payload, platform or load_platform(PLATFORMS[machine])), folder)
+    """Boot it from a disk; gives the report, and what it left in its variable."""
+    made = (platform or platform_of(machine)).with_disks([settings_of(disk.make(machine, folder))])
+    boot = find(None, made)
+    (folder / "run").mkdir()
+    session = Session(Request(boot.payload, made, boot=boot), folder / "run")
     report = session.run()
     return report, session._firmware.variables.value((VARIABLE, UUID(VENDOR))).decode("ascii")
 

@@ -45,10 +45,12 @@ def checks(console: str, left: str) -> dict[str, Line]:
 
 
 def _part(text: str) -> tuple[list[Line], tuple[int, int] | None]:
-    lines, counted = [], None
+    lines: list[Line] = []
+    counted = None
     for each in _ESCAPES.sub("", text).splitlines():
         if match := _LINE.fullmatch(each.strip()):
             lines.append(Line(match[2], match[1] == "PASS", match[3] or ""))
         elif match := _COUNT.fullmatch(each.strip()):
-            counted = int(match[1]), int(match[2])
+            before = counted or (0, 0)
+            counted = before[0] + int(match[1]), before[1] + int(match[2])
     return lines, counted

@@ -9,8 +9,9 @@ from lines import Broken
 
 
 @pytest.fixture
-def board(tmp_path, monkeypatch):
+def board(need, tmp_path, monkeypatch):
     """A machine whose variables are blank, and on which nothing is ever written to them."""
+    need("swtpm")
     code, variables = tmp_path / "code.fd", tmp_path / "empty.fd"
     code.write_bytes(bytes(64))
     variables.write_bytes(b"\xff" * 4096)
@@ -22,8 +23,8 @@ def board(tmp_path, monkeypatch):
 def test_packages_that_are_missing(board, tmp_path):
     assert booted.missing(board) == ""
     (tmp_path / "code.fd").unlink()
-    assert booted.missing(board) == "qemu-system-x86 ovmf"
-    assert booted.missing(dataclasses.replace(board, qemu="no-such-qemu")) == "qemu-system-x86 ovmf"
+    assert booted.missing(board) == "qemu-system-x86 ovmf swtpm"
+    assert booted.missing(dataclasses.replace(board, qemu="no-such-qemu")) == "qemu-system-x86 ovmf swtpm"
 
 
 def test_a_boot_that_comes_to_no_end(board, tmp_path, monkeypatch):

@@ -3,34 +3,11 @@
 static const EFI_GUID guid_a = OWN_GUID(0x40);
 static const EFI_GUID guid_b = OWN_GUID(0x41);
 static const EFI_GUID guid_c = OWN_GUID(0x42);
-static const EFI_GUID guid_unused = OWN_GUID(0x4f);
-static const EFI_GUID device_path_guid = DEVICE_PATH_GUID;
-static const EFI_GUID loaded_image_guid = LOADED_IMAGE_GUID;
 
 static int one, two, three;
 
-/* Hardware, vendor-defined: nodes of 20 bytes; then the end. */
-typedef struct {
-    EFI_DEVICE_PATH_PROTOCOL head;
-    EFI_GUID guid;
-} VENDOR_NODE;
-
-typedef struct {
-    VENDOR_NODE node;
-    EFI_DEVICE_PATH_PROTOCOL end;
-} PATH;
-
-typedef struct {
-    VENDOR_NODE node[2];
-    EFI_DEVICE_PATH_PROTOCOL end;
-} LONGER_PATH;
-
-#define PATH_END {0x7f, 0xff, {4, 0}}
-static PATH path = {{{1, 4, {20, 0}}, OWN_GUID(0x50)}, PATH_END};
 static PATH same_path = {{{1, 4, {20, 0}}, OWN_GUID(0x50)}, PATH_END};
 static PATH other_path = {{{1, 4, {20, 0}}, OWN_GUID(0x5f)}, PATH_END};
-static LONGER_PATH longer_path = {{{{1, 4, {20, 0}}, OWN_GUID(0x50)}, {{1, 4, {20, 0}}, OWN_GUID(0x51)}}, PATH_END};
-
 static EFI_STATUS add(EFI_HANDLE *handle, const EFI_GUID *guid, void *interface) {
     return bs->InstallProtocolInterface(handle, guid, EFI_NATIVE_INTERFACE, interface);
 }
@@ -38,10 +15,6 @@ static EFI_STATUS add(EFI_HANDLE *handle, const EFI_GUID *guid, void *interface)
 static EFI_STATUS handle_protocol(EFI_HANDLE handle, const EFI_GUID *guid) {
     void *found = NULL;
     return bs->HandleProtocol(handle, guid, &found);
-}
-
-static EFI_STATUS test(EFI_HANDLE handle, const EFI_GUID *guid) {
-    return bs->OpenProtocol(handle, guid, NULL, self, NULL, EFI_OPEN_PROTOCOL_TEST_PROTOCOL);
 }
 
 static BOOLEAN is(EFI_HANDLE handle, const EFI_GUID *guid, const void *interface) {
@@ -106,7 +79,17 @@ static void multiple(void) {
     gives("InstallMultipleProtocolInterfaces.device-path", status, EFI_SUCCESS);
     status = bs->InstallMultipleProtocolInterfaces(&other, &guid_c, &three, &device_path_guid, &same_path, NULL);
     gives("InstallMultipleProtocolInterfaces.same-path", status, EFI_ALREADY_STARTED);
+    holds("InstallMultipleProtocolInterfaces.no-handle-made", other == NULL);
     gives("LocateProtocol.same-path-rolled-back", bs->LocateProtocol(&guid_c, NULL, &found), EFI_NOT_FOUND);
+
+    status = bs->InstallMultipleProtocolInterfaces(&other, &guid_c, &three, &guid_c, &two, NULL);
+    gives("InstallMultipleProtocolInterfaces.same-twice", status, EFI_INVALID_PARAMETER);
+    gives("LocateProtocol.same-twice-rolled-back", bs->LocateProtocol(&guid_c, NULL, &found), EFI_NOT_FOUND);
+    status = bs->InstallMultipleProtocolInterfaces(NULL, &guid_c, &three, NULL);
+    gives("InstallMultipleProtocolInterfaces.no-handle", status, EFI_INVALID_PARAMETER);
+    other = never;
+    status = bs->InstallMultipleProtocolInterfaces(&other, &guid_c, &three, NULL);
+    gives("InstallMultipleProtocolInterfaces.never-a-handle", status, EFI_INVALID_PARAMETER);
 
     EFI_DEVICE_PATH_PROTOCOL *rest = &longer_path.node[0].head;
     gives("LocateDevicePath.longer", bs->LocateDevicePath(&guid_a, &rest, &other), EFI_SUCCESS);
@@ -127,6 +110,11 @@ static void multiple(void) {
     status = bs->UninstallMultipleProtocolInterfaces(handle, &guid_a, &one, &guid_b, &three, NULL);
     gives("UninstallMultipleProtocolInterfaces.wrong-one", status, EFI_INVALID_PARAMETER);
     holds("UninstallMultipleProtocolInterfaces.restored", is(handle, &guid_a, &one) && is(handle, &guid_b, &two));
+    status = bs->UninstallMultipleProtocolInterfaces(handle, &guid_a, &one, &guid_unused, &two, NULL);
+    gives("UninstallMultipleProtocolInterfaces.not-there", status, EFI_INVALID_PARAMETER);
+    holds("UninstallMultipleProtocolInterfaces.restored-again", is(handle, &guid_a, &one));
+    status = bs->UninstallMultipleProtocolInterfaces(NULL, &guid_a, &one, NULL);
+    gives("UninstallMultipleProtocolInterfaces.no-handle", status, EFI_INVALID_PARAMETER);
     status = bs->UninstallMultipleProtocolInterfaces(handle, &guid_a, &one, &guid_b, &two, &device_path_guid, &path,
                                                      NULL);
     gives("UninstallMultipleProtocolInterfaces.all", status, EFI_SUCCESS);
@@ -229,6 +217,7 @@ static void opening(void) {
           EFI_NOT_FOUND);
     gives("CloseProtocol.get", bs->CloseProtocol(target, &guid_a, self, NULL), EFI_SUCCESS);
     holds("OpenProtocolInformation.closed", open_count(target, self, NULL, by_get) == 0);
+    gives("CloseProtocol.other-agent", bs->CloseProtocol(target, &guid_a, agent, NULL), EFI_NOT_FOUND);
     gives("CloseProtocol.closed", bs->CloseProtocol(target, &guid_a, self, NULL), EFI_NOT_FOUND);
     gives("CloseProtocol.not-there", bs->CloseProtocol(target, &guid_unused, self, NULL), EFI_NOT_FOUND);
     gives("CloseProtocol.no-handle", bs->CloseProtocol(NULL, &guid_a, self, NULL), EFI_INVALID_PARAMETER);
@@ -246,6 +235,7 @@ static void opening(void) {
           EFI_ACCESS_DENIED);
     holds("HandleProtocol.driver", is(target, &guid_a, &one));
     gives("CloseProtocol.driver", bs->CloseProtocol(target, &guid_a, self, controller), EFI_SUCCESS);
+    holds("OpenProtocolInformation.driver-closed", open_count(target, self, controller, by_driver) == 0);
     gives("CloseProtocol.driver-again", bs->CloseProtocol(target, &guid_a, self, controller), EFI_NOT_FOUND);
     gives("OpenProtocol.driver-exclusive", open_as(self, controller, by_driver | exclusive), EFI_SUCCESS);
     gives("OpenProtocol.driver-exclusive-again", open_as(self, controller, by_driver | exclusive),

@@ -1,10 +1,5 @@
 /* Images: refused, loaded, started, left, unloaded; what LoadedImage tells (7.4, 9.1). */
 
-/* child.c says its load options, and leaves through Exit with EFI_ALREADY_STARTED and "child data". */
-static const UINT8 child[] __attribute__((aligned(16))) = {
-#include "child.inc"
-};
-
 /* driver.c installs a protocol and stays, until its Unload function takes it off. */
 static const UINT8 driver[] __attribute__((aligned(16))) = {
 #include "driver.inc"

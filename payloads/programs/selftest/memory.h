@@ -30,13 +30,6 @@ static BOOLEAN is_of_type(EFI_PHYSICAL_ADDRESS page, UINT32 want) {
     return descriptors_with(page, &type) == 1 && type == want;
 }
 
-static EFI_PHYSICAL_ADDRESS pages_of(UINTN count) {
-    EFI_PHYSICAL_ADDRESS memory = 0;
-    if (EFI_ERROR(bs->AllocatePages(AllocateAnyPages, EfiLoaderData, count, &memory)))
-        return 0;
-    return memory;
-}
-
 static void allocating_types(void) {
     static const struct {
         const char *name, *mapped;

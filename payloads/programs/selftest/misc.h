@@ -20,11 +20,6 @@ static UINT32 seconds(const EFI_TIME *time) {
     return ((time->Day * 24u + time->Hour) * 60 + time->Minute) * 60 + time->Second;
 }
 
-static BOOLEAN plausible(const EFI_TIME *now) {
-    return now->Year >= 1900 && now->Year <= 9999 && now->Month >= 1 && now->Month <= 12 && now->Day >= 1 &&
-           now->Day <= 31 && now->Hour <= 23 && now->Minute <= 59 && now->Second <= 59 && now->Nanosecond <= 999999999;
-}
-
 static void time(void) {
     EFI_TIME now = {0}, later = {0};
     EFI_TIME_CAPABILITIES capabilities = {0};

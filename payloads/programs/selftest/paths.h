@@ -90,6 +90,11 @@ static void instances(void) {
     holds("DevicePathUtilities.GetNextDevicePathInstance.no-more",
           !utilities->GetNextDevicePathInstance(&rest, &size));
     holds("DevicePathUtilities.GetNextDevicePathInstance.no-size", size == 0);
+    static const CHAR16 spelt[] = u"VenHw(D6C1F0A4-5B1E-4C57-9E3B-418A026DF750)/VenHw(D6C1F0A4-5B1E-4C57-9E3B-"
+                                  u"418A026DF751),VenHw(D6C1F0A4-5B1E-4C57-9E3B-418A026DF750)";
+    holds("DevicePathToText.two-paths", made(to_text->ConvertDevicePathToText(both, FALSE, FALSE), spelt, sizeof spelt));
+    holds("DevicePathFromText.two-paths", made(from_text->ConvertTextToDevicePath(spelt), both,
+                                               sizeof longer_path + sizeof path));
     bs->FreePool(both);
     static const EFI_DEVICE_PATH_PROTOCOL node = {4, 4, {10, 0}};
     holds("DevicePathUtilities.CreateDeviceNode", made(utilities->CreateDeviceNode(4, 4, 10), &node, sizeof node));
@@ -132,6 +137,26 @@ static const struct {
     {"DevicePathToText.FvFile", "DevicePathFromText.FvFile", 4, 6, u"FvFile(D6C1F0A4-5B1E-4C57-9E3B-418A026DF754)"},
     {"DevicePathToText.Fv", "DevicePathFromText.Fv", 4, 7, u"Fv(D6C1F0A4-5B1E-4C57-9E3B-418A026DF755)"},
     {"DevicePathToText.Offset", "DevicePathFromText.Offset", 4, 8, u"Offset(0x1000,0x1FFF)"},
+    {"DevicePathToText.PcCard", "DevicePathFromText.PcCard", 1, 2, u"PcCard(0x1)"},
+    {"DevicePathToText.Ctrl", "DevicePathFromText.Ctrl", 1, 5, u"Ctrl(0x2)"},
+    {"DevicePathToText.BMC", "DevicePathFromText.BMC", 1, 6, u"BMC(0x1,0xCA2)"},
+    {"DevicePathToText.AcpiAdr", "DevicePathFromText.AcpiAdr", 2, 3, u"AcpiAdr(0x80010100,0x1)"},
+    {"DevicePathToText.Ata", "DevicePathFromText.Ata", 3, 1, u"Ata(Secondary,Slave,0x0)"},
+    {"DevicePathToText.Fibre", "DevicePathFromText.Fibre", 3, 3, u"Fibre(0x1122334455667788,0x2)"},
+    {"DevicePathToText.I1394", "DevicePathFromText.I1394", 3, 4, u"I1394(00D0B7FFFE1E4B5A)"},
+    {"DevicePathToText.UsbClass", "DevicePathFromText.UsbClass", 3, 15, u"UsbClass(0x1234,0xFFFF,0xEE,0x1,0x2)"},
+    {"DevicePathToText.UsbMassStorage", "DevicePathFromText.UsbMassStorage", 3, 15,
+     u"UsbMassStorage(0xFFFF,0xFFFF,0x6,0x50)"},
+    {"DevicePathToText.UsbHub", "DevicePathFromText.UsbHub", 3, 15, u"UsbHub(0xFFFF,0xFFFF,0x0,0x1)"},
+    {"DevicePathToText.Unit", "DevicePathFromText.Unit", 3, 17, u"Unit(0x3)"},
+    {"DevicePathToText.Vlan", "DevicePathFromText.Vlan", 3, 20, u"Vlan(100)"},
+    {"DevicePathToText.Uri", "DevicePathFromText.Uri", 3, 24, u"Uri(http://192.0.2.1/boot.efi)"},
+    {"DevicePathToText.UFS", "DevicePathFromText.UFS", 3, 25, u"UFS(0x0,0x1)"},
+    {"DevicePathToText.Bluetooth", "DevicePathFromText.Bluetooth", 3, 27, u"Bluetooth(001122AABBCC)"},
+    {"DevicePathToText.Wi-Fi", "DevicePathFromText.Wi-Fi", 3, 28, u"Wi-Fi(example)"},
+    {"DevicePathToText.Media", "DevicePathFromText.Media", 4, 5, u"Media(D6C1F0A4-5B1E-4C57-9E3B-418A026DF756)"},
+    {"DevicePathToText.VirtualDisk", "DevicePathFromText.VirtualDisk", 4, 9, u"VirtualDisk(0x10000000,0x1FFFFFFF,1)"},
+    {"DevicePathToText.VirtualCD", "DevicePathFromText.VirtualCD", 4, 9, u"VirtualCD(0x10000000,0x1FFFFFFF,0)"},
     {"DevicePathToText.Path", "DevicePathFromText.Path", 7, 9, u"Path(7,9,0102)"},
 };
 

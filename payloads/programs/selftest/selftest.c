@@ -1,10 +1,11 @@
 /*
  * Checks boot and runtime services from inside, on any firmware: one line a check, the same where all is right.
+ * selftest_protocols.c checks the protocols.
  *
  * Outcome: reset, a shutdown with EFI_SUCCESS; every line "PASS". What is checked after ExitBootServices is told by the
  * reset data, and by the variable SelfTest, which the next run prints and deletes.
  */
-#include "check.h"
+#include "shared.h"
 
 #include "tables.h"
 #include "memory.h"
@@ -14,9 +15,7 @@
 #include "drivers.h"
 #include "images.h"
 #include "loadfile.h"
-#include "paths.h"
 #include "variables.h"
-#include "console.h"
 #include "misc.h"
 #include "leaving.h"
 
@@ -33,9 +32,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table) {
     check_images();
     check_load_file();
     holds("UnloadImage.no-handle-left", all_handles() == handles);
-    check_paths();
     check_variables();
-    check_console();
     check_misc();
     verdict();
     say("Leaving boot services.\n");

@@ -82,6 +82,17 @@ static void writing_variables(void) {
     holds("SetVariable.appended", variable_is(BS_ACCESS, "xyz!?", 5));
     gives("SetVariable.append-nothing", set_variable(BS_ACCESS | APPEND, 0, NULL), EFI_SUCCESS);
     holds("SetVariable.nothing-appended", variable_is(BS_ACCESS, "xyz!?", 5));
+    gives("SetVariable.append-more-attributes", set_variable(BS_ACCESS | RT_ACCESS | APPEND, 1, "+"),
+          EFI_INVALID_PARAMETER);
+    gives("SetVariable.delete-more-attributes", set_variable(BS_ACCESS | RT_ACCESS, 0, NULL), EFI_INVALID_PARAMETER);
+    gives_either("SetVariable.authenticated", set_variable(BS_ACCESS | AUTHENTICATED, 1, "x"),
+                 EFI_INVALID_PARAMETER, EFI_SECURITY_VIOLATION);
+    gives("SetVariable.delete-other-vendor", rt->SetVariable(variable, &vendor_two, BS_ACCESS, 0, NULL),
+          EFI_NOT_FOUND);
+    gives("SetVariable.delete-longer-name", rt->SetVariable(u"SelfTest2", &vendor_one, BS_ACCESS, 0, NULL),
+          EFI_NOT_FOUND);
+    holds("SetVariable.still-there", variable_is(BS_ACCESS, "xyz!?", 5));
+    gives("SetVariable.same-again", set_variable(BS_ACCESS, 5, "xyz!?"), EFI_SUCCESS);
     gives("SetVariable.delete-by-size", set_variable(BS_ACCESS, 0, NULL), EFI_SUCCESS);
     gives("GetVariable.deleted-by-size", get_variable(), EFI_NOT_FOUND);
     gives("SetVariable.delete-none", set_variable(BS_ACCESS, 0, NULL), EFI_NOT_FOUND);
@@ -136,6 +147,9 @@ static void naming_variables(void) {
     size = sizeof next_name[0];
     gives("GetNextVariableName.no-room", rt->GetNextVariableName(&size, next_name, &guid), EFI_BUFFER_TOO_SMALL);
     holds("GetNextVariableName.room-it-takes", size > sizeof next_name[0] && size <= sizeof next_name);
+    holds("GetNextVariableName.nothing-given", next_name[0] == 0);
+    gives("GetNextVariableName.room-enough", rt->GetNextVariableName(&size, next_name, &guid), EFI_SUCCESS);
+    holds("GetNextVariableName.size", next_name[size / 2 - 1] == 0 && next_name[size / 2 - 2]);
     memcpy(next_name, u"SelfTestNone", 26);
     guid = vendor_one;
     size = sizeof next_name;
@@ -156,6 +170,12 @@ static void variable_space(void) {
           EFI_INVALID_PARAMETER);
     gives("QueryVariableInfo.runtime-alone", rt->QueryVariableInfo(RT_ACCESS, &maximum, &left, &largest),
           EFI_INVALID_PARAMETER);
+    gives_either("QueryVariableInfo.nv-alone",
+                 rt->QueryVariableInfo(NON_VOLATILE, &maximum, &left, &largest), EFI_INVALID_PARAMETER,
+                 EFI_UNSUPPORTED);
+    gives_either("QueryVariableInfo.unknown",
+                 rt->QueryVariableInfo(BS_ACCESS | 0x100, &maximum, &left, &largest), EFI_INVALID_PARAMETER,
+                 EFI_UNSUPPORTED);
     gives("QueryVariableInfo.no-maximum", rt->QueryVariableInfo(BS_ACCESS, NULL, &left, &largest),
           EFI_INVALID_PARAMETER);
     gives("QueryVariableInfo.no-left", rt->QueryVariableInfo(BS_ACCESS, &maximum, NULL, &largest),
@@ -164,6 +184,11 @@ static void variable_space(void) {
           EFI_INVALID_PARAMETER);
     gives("QueryVariableInfo.non-volatile",
           rt->QueryVariableInfo(NON_VOLATILE | BS_ACCESS, &maximum, &left, &largest), EFI_SUCCESS);
+    UINT64 after = 0;
+    set_variable(NON_VOLATILE | BS_ACCESS, 100, value);
+    rt->QueryVariableInfo(NON_VOLATILE | BS_ACCESS, &maximum, &after, &largest);
+    holds("QueryVariableInfo.less-left", after + 100 <= left);
+    set_variable(NON_VOLATILE | BS_ACCESS, 0, NULL);
     if (largest < 0x1000000 && bs->AllocatePool(EfiLoaderData, (UINTN)largest + 1, &data) == EFI_SUCCESS) {
         gives_either("SetVariable.too-large", set_variable(NON_VOLATILE | BS_ACCESS, (UINTN)largest + 1, data),
                      EFI_INVALID_PARAMETER, EFI_OUT_OF_RESOURCES);

@@ -19,7 +19,7 @@ from shim.cli.replay import parse_calls
 from shim.errors import UsageError
 
 HELLO = catalogue.program("program:hello").read_bytes()
-OTHER = catalogue.program("program:events").read_bytes()
+OTHER = catalogue.program("program:exit_events").read_bytes()
 
 
 @pytest.fixture

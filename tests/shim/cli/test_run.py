@@ -132,7 +132,7 @@ def test_quiet_says_nothing(command):
 def test_a_relocated_program_knows_where_it_is(command):
     """The same bytes at another address: less memory puts everything elsewhere."""
     for size in ("64M", "1G", "3G"):
-        done = command("run", "program:protocols", "--json", "--out", size, "--memory", size)
+        done = command("run", "program:images", "--json", "--out", size, "--memory", size)
         assert done.code == 0
 
 

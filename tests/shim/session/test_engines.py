@@ -58,10 +58,10 @@ def compare(tmp_path, *arguments):
 @pytest.mark.parametrize(
     "name",
     [
-        *("hello", "events", "images", "privileged", "handoff_like", "write_code", "stack_overflow"),
-        *("hello-aarch64", "events-aarch64", "images-aarch64", "handoff_like-aarch64", "stack_overflow-aarch64"),
-        *("hello-i386", "events-i386", "images-i386", "handoff_like-i386", "stack_overflow-i386"),
-        *("hello-arm", "events-arm", "images-arm", "handoff_like-arm", "stack_overflow-arm"),
+        *("hello", "selftest", "images", "privileged", "handoff_like", "write_code", "stack_overflow"),
+        *("hello-aarch64", "exit_events-aarch64", "images-aarch64", "handoff_like-aarch64", "stack_overflow-aarch64"),
+        *("hello-i386", "exit_events-i386", "images-i386", "handoff_like-i386", "stack_overflow-i386"),
+        *("hello-arm", "exit_events-arm", "images-arm", "handoff_like-arm", "stack_overflow-arm"),
     ],
 )
 def test_programs(name, tmp_path):

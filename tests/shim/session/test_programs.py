@@ -86,8 +86,8 @@ def test_every_call_of_a_program_is_in_the_table(command, tmp_path):
 
 
 def test_exact_sees_the_same_run_as_calls(command):
-    plain = json.loads(command("run", "program:events", "--json", "--out", "a", "--trace", "calls").out)
-    exact = json.loads(command("run", "program:events", "--json", "--out", "b", "--trace", "exact").out)
+    plain = json.loads(command("run", "program:selftest", "--json", "--out", "a", "--trace", "calls").out)
+    exact = json.loads(command("run", "program:selftest", "--json", "--out", "b", "--trace", "exact").out)
     assert exact["memory"] == plain["memory"]
     assert exact["calls"] == plain["calls"]
     assert exact["engine"]["blocks"] == plain["engine"]["blocks"]
@@ -97,7 +97,7 @@ def test_exact_sees_the_same_run_as_calls(command):
 
 def test_two_runs_are_equal_but_for_their_timing(command):
     first, second = (
-        json.loads(command("run", "program:misc", "--json", "--out", out, "--trace", "exact", "--seed", 7).out)
+        json.loads(command("run", "program:selftest", "--json", "--out", out, "--trace", "exact", "--seed", 7).out)
         for out in ("a", "b")
     )
     first.pop("timing"), second.pop("timing")

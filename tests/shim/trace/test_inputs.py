@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 
 HELLO = catalogue.program("program:hello").read_bytes()
-OTHER = catalogue.program("program:events").read_bytes()
+OTHER = catalogue.program("program:exit_events").read_bytes()
 
 
 @pytest.fixture

@@ -132,15 +132,15 @@ def test_recorders_can_be_dropped(watch):
 
 
 @pytest.mark.parametrize(
-    "name", ["hello", "events", "images", "protocols", "privileged", "handoff_like", "stack_overflow"]
+    "name", ["hello", "selftest", "images", "exit_events", "privileged", "handoff_like", "stack_overflow"]
 )
 def test_equals_the_reference_on_programs(name, tmp_path):
-    """Whole runs: what run.json says of accesses, and both tables, byte for byte."""
+    """What run.json says of accesses, and both tables, byte for byte; of runs that are long, the begin."""
     payload = payloads.open_payload(catalogue.program(f"program:{name}"))
     reports = {}
     for recorder in ("native", "python"):
         (tmp_path / recorder).mkdir()
-        request = Request(payload, load_platform("q35"), trace="exact", recorder=recorder)
+        request = Request(payload, load_platform("q35"), trace="exact", recorder=recorder, max_blocks=80_000)
         reports[recorder] = Session(request, tmp_path / recorder).run()
     native, reference = reports["native"], reports["python"]
     assert native.accesses == reference.accesses
