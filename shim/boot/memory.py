@@ -13,6 +13,9 @@ from shim.pages import PAGE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+#: IOV_MAX.
+_AT_ONCE = 1024
+
 
 class SharedRam:
     """RAM in ranges of guest addresses that lie in one file, one behind the other."""
@@ -53,9 +56,28 @@ class SharedRam:
             for at in range(start, end, PAGE):
                 if not kept[0] <= self._address(at) < kept[1]:
                     self._view[at : at + PAGE] = bytes(PAGE)
+        for start, together in self._runs(pages, kept):
+            # In place of the mapping, whose pages would be made zero first.
+            if os.pwritev(self.file, together, start) != PAGE * len(together):
+                raise UnreadableError("there is no memory left for the guest's")
+
+    def _runs(
+        self, pages: Iterable[tuple[int, memoryview]], kept: tuple[int, int]
+    ) -> Iterator[tuple[int, list[memoryview]]]:
+        """Where in the file pages go that follow each other there, as many as are written at once."""
+        start, together = 0, list[memoryview]()
         for address, page in pages:
-            if not kept[0] <= address < kept[1]:
-                self.write(address, page)
+            if kept[0] <= address < kept[1]:
+                continue
+            at = self._offset(address)
+            if together and (at != start + PAGE * len(together) or len(together) == _AT_ONCE):
+                yield start, together
+                together = []
+            if not together:
+                start = at
+            together.append(page)
+        if together:
+            yield start, together
 
     def _used(self) -> Iterator[tuple[int, int]]:
         """Start and end of the parts of the file that somebody has written."""

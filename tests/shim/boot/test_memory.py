@@ -33,6 +33,14 @@ def test_what_others_wrote_is_gone_but_for_what_is_kept(ram):
     assert os.pread(ram.file, 0x5000, 0) == b"".join(each * 4096 for each in (b"p", b"x", b"\0", b"\0", b"p"))
 
 
+def test_more_pages_than_are_written_at_once():
+    size = 1500 * 4096
+    pages = [(at, memoryview(at.to_bytes(8, "little") * 512)) for at in range(0, size, 4096)]
+    with SharedRam(((0, size),)) as ram:
+        ram.fill(iter(pages), (0, 0))
+        assert os.pread(ram.file, size, 0) == b"".join(page for _, page in pages)
+
+
 @pytest.mark.parametrize("address", [0, 0xFFF, 0x4000, HIGH[1]])
 def test_no_memory_there(ram, address):
     with pytest.raises(UnreadableError, match="no guest memory"):
