@@ -38,6 +38,30 @@ def test_without_qemu(command, run, monkeypatch, tmp_path):
     assert "install qemu-system-x86" in done.err
 
 
+def test_an_old_qemu(command, run, monkeypatch, tmp_path):
+    file = tmp_path / "qemu-system-x86_64"
+    file.write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
+    file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    done = command("boot", run, "--force")
+    assert done.code == 12
+    assert "is of version 6.2: install qemu-system-x86, version 7.2 or later" in done.err
+
+
+@pytest.mark.parametrize("at", [0.05, 0.5])
+def test_ram_that_is_damaged(command, run, need, at):
+    need("qemu-system-x86_64")
+    path = run / "handoff/ram.parquet"
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * at)] ^= 0x55
+    path.write_bytes(data)
+    done = command("boot", run, "--force", "--max-seconds", "5")
+    assert (done.code, done.out) == (10, "")
+    assert done.err.startswith("efi-shim: ")
+    assert done.err.count("\n") == 1
+    assert "ram.parquet: " in done.err
+
+
 @pytest.mark.parametrize("words", [("run", "program:hello"), ("run", JUMPS)])
 def test_nothing_to_go_on_from(command, words):
     assert command(*words, "--quiet", "--trace", "calls", "--out", "run").code == 0
