@@ -64,7 +64,7 @@ secure-boot: $(DEV_STAMP) engine
 	$(BIN)/python tests/fidelity/secure_boot.py
 
 # Boots kernels from their hand-offs in QEMU, and writes docs/booted.csv; needs qemu-system-x86, qemu-system-arm,
-# qemu-system-misc, opensbi and swtpm. Five boots take three minutes or so.
+# qemu-system-misc, opensbi and swtpm. Fourteen boots take ten minutes or so.
 boot: $(DEV_STAMP) engine
 	PYTHONPATH=tests/fidelity $(BIN)/python tests/booting/booting.py
 
