@@ -70,6 +70,8 @@ def _start_fast() -> None:
     # As Python has it, garbage is looked for a hundred times while modules are imported, and twice at the exit.
     gc.set_threshold(_OBJECTS)
     atexit.register(_leave_fast)
+    # NumPy's library for matrices, of which there are none here, has threads that wait for work in a busy loop.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pydantic reads what every installed distribution says of itself, to find plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
