@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from shim.boot import entry, runtime
 from shim.boot.machines import board_of, check, command
 from shim.boot.memory import SharedRam
 from shim.errors import NotRunnableError, UnreadableError
-from shim.pages import digest_of
+from shim.pages import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,22 +47,21 @@ def boot(
     until = time.monotonic() + max_seconds
     at = entry.place(given.state, lambda address, size: memoryview(given.ram.read(address, size)))
     page = entry.page(given.state, at)
-    # Before the machine starts: that takes a moment only, and then it takes a CPU while it waits.
-    pages = list(given.ram.pages())
-    if digest_of(pages) != digest:
-        raise UnreadableError(f"{given.ram.path}: not the RAM that run.json tells of")
     with SharedRam(given.platform.memory.ranges) as ram, _file(entry.rom(given.state.architecture, at)) as rom:
         words = command(board, given.platform, f"/proc/self/fd/{ram.file}", f"/proc/self/fd/{rom}", swtpm)
         with _Qemu(words, (ram.file, rom), until) as qemu:
             if not qemu.wait(lambda: ram.word(at + entry.READY) != 0):
                 return False
-            # What the entry page held would look as if memory were filled.
-            ram.fill((each for each in pages if each[0] != at), board.kept)
-            for address, data in runtime.patches(given, given.ram.read):
-                ram.write(address, data)
-            ram.write(at, page)
-            ram.write(at + entry.GO, (1).to_bytes(8, "little"))
-            del pages
+            with qemu.held():
+                found = Digest()
+                # What the entry page held would look as if memory were filled.
+                ram.fill((each for each in found.through(given.ram.pages()) if each[0] != at), board.kept)
+                if found.hexdigest() != digest:
+                    raise UnreadableError(f"{given.ram.path}: not the RAM that run.json tells of")
+                for address, data in runtime.patches(given, given.ram.read):
+                    ram.write(address, data)
+                ram.write(at, page)
+                ram.write(at + entry.GO, (1).to_bytes(8, "little"))
             return qemu.listen(show)
 
 
@@ -96,6 +96,13 @@ class _Qemu:
                 return False
             time.sleep(_LOOK_S)
         return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stop it for a while: what waits for memory in it would take a CPU from who fills that."""
+        self._process.send_signal(signal.SIGSTOP)
+        yield
+        self._process.send_signal(signal.SIGCONT)
 
     def listen(self, show: Callable[[bytes], None]) -> bool:
         """Hand on what the guest writes, until it ends; False when time is up before."""
