@@ -91,9 +91,9 @@ kernels: engine
 	$(BIN)/python tests/survey/kernels.py
 
 # Builds zboot images with Linux's own unpacker, runs them, and writes docs/zboot.csv; needs flex, bison, bc, libssl-dev,
-# libelf-dev, bsdextrautils, lzop, lz4, zstd, and clang, lld and llvm 15 or later. Takes half an hour or so.
+# libelf-dev, bsdextrautils, lzop, lz4, zstd, clang, lld and llvm 15 or later, qemu-system-arm and qemu-system-misc.
 zboot: engine
-	PYTHONPATH=tests/fidelity $(BIN)/python tests/survey/zboot.py
+	PYTHONPATH=tests/fidelity:tests/booting $(BIN)/python tests/survey/zboot.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "efi-shim needs Python 3.11 or later")'

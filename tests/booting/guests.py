@@ -57,8 +57,11 @@ class Found:
         return bool(self.run == self.guest)
 
 
-def boot(name: str, folder: Path, platform: str | None = None) -> Iterator[Found]:
-    """Run a kernel of the catalogue, go on with it, and compare; with a TPM on `WITH_TPM`. Raises Failed."""
+def boot(name: str, folder: Path, platform: str | None = None, file: Path | None = None) -> Iterator[Found]:
+    """Run a kernel of the catalogue, go on with it, and compare; with a TPM on `WITH_TPM`. Raises Failed.
+
+    *file* is run in its stead: one that the kernel is in.
+    """
     entry, cache = catalogue.find(name), cache_folder()
     fetched = fetch(entry, cache=cache)
     modules = packages.modules(entry, fetched, MODULES, cache)
@@ -75,7 +78,7 @@ def boot(name: str, folder: Path, platform: str | None = None) -> Iterator[Found
         line += " tpm_tis.force=1 tpm_tis.interrupts=0"
     tool, run = Path(sys.executable).with_name("efi-shim"), folder / "run"
     words = ["--trace", "calls", "--dump-ram", "--quiet", "--out", run, "--initrd", initrd, "--cmdline", line]
-    _done([tool, "run", name, *words, *(("--platform", platform) if platform else ())])
+    _done([tool, "run", file or name, *words, *(("--platform", platform) if platform else ())])
     with swtpm(folder) if platform == WITH_TPM else nullcontext() as socket:
         console = _done([tool, "boot", run, "--quiet", *(("--swtpm", socket) if socket else ())])
     (folder / "console").write_bytes(console)
