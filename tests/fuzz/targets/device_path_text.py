@@ -13,6 +13,8 @@ def seeds():
         "partition": b"HD(1,GPT,00112233-4455-6677-8899-AABBCCDDEEFF,0x800,0x10800)/\\EFI\\BOOT\\BOOTX64.EFI",
         "mbr": b"HD(1,MBR,0x12345678,0x3F,0x100)",
         "vendor": b"VenHw(00112233-4455-6677-8899-AABBCCDDEEFF,0102)/Path(5,1,AB)/Acpi(PNP0A03,0x1)",
+        "named": b"Ata(Primary,Slave,0x0)/UsbHub(0xFFFF,0xFFFF,0x0,0x1)/AcpiAdr(0x1,0x2)/VirtualCD(0x0,0xFFF,1)",
+        "words": b"Uri(http://192.0.2.1/a,b)/Wi-Fi(example)/Bluetooth(001122AABBCC)/I1394(00D0B7FFFE1E4B5A)/Vlan(7)",
         "several": b"MemoryMapped(0x3,0x1000,0x1FFF),USB(0x1,0x0)/Fv(00112233-4455-6677-8899-AABBCCDDEEFF)",
     }
 
