@@ -55,6 +55,11 @@ COVERED = {
         f"efi_services/slaunch/{each}.py": ("tests/shim/session/test_launched.py", "a launch as a whole")
         for each in ("launcher", "loader")
     },
+    "efi_services/decoder.py": ("tests/efi_services/test_dispatch.py", "what calls it, for each convention"),
+    "efi_services/device_path_spellings.py": (
+        "tests/efi_services/test_device_path_text.py",
+        "the texts that it has are made there",
+    ),
     "efi_services/system_table.py": ("tests/efi_services/test_tables.py", "what a guest finds at the table's address"),
     "efi_services/protocols/slaunch.py": ("tests/shim/session/test_launched.py", "as above"),
     "shim/kexec/tables.py": ("tests/shim/kexec/test_execute.py", "what goes on from one kernel to the next"),
