@@ -68,15 +68,15 @@ secure-boot: $(DEV_STAMP) engine
 boot: $(DEV_STAMP) engine
 	PYTHONPATH=tests/fidelity $(BIN)/python tests/booting/booting.py
 
-# Times the tool beside QEMU and OVMF or AAVMF; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
+# Times the tool, also beside QEMU with OVMF or AAVMF, and writes docs/speed.csv; needs qemu-system-x86 and ovmf, qemu-system-arm and qemu-efi-aarch64.
 bench: $(STAMP)
-	$(BIN)/python tests/bench/against_qemu.py
-	$(BIN)/python tests/bench/commands.py
-	$(BIN)/python tests/bench/directory.py
-	$(BIN)/python tests/bench/dispatch.py
-	$(BIN)/python tests/bench/booting.py
-	$(BIN)/python tests/bench/levels.py
-	$(BIN)/python tests/bench/measurement.py
+	$(BIN)/python tests/bench/against_qemu.py --write
+	$(BIN)/python tests/bench/commands.py --write
+	$(BIN)/python tests/bench/directory.py --write
+	$(BIN)/python tests/bench/dispatch.py --write
+	$(BIN)/python tests/bench/booting.py --write
+	$(BIN)/python tests/bench/levels.py --write
+	$(BIN)/python tests/bench/measurement.py --write
 
 # Runs EFI programs that others made, and writes docs/foreign.csv; takes a quarter of an hour, most of it two tests of memory.
 foreign: engine

@@ -9,7 +9,6 @@ piece. Needs what against_qemu.py does.
 
 from __future__ import annotations
 
-import argparse
 import os
 import selectors
 import shutil
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 
 from against_qemu import ENVIRONMENT, FIRST_LINE, LIMIT_S, MACHINES, qemu
+from figures import arguments, note
 
 KERNELS = ("debian:trixie/cloud-amd64", "debian:trixie/cloud-arm64")
 #: What the median ratio is to be at most.
@@ -73,9 +73,8 @@ def image(run: Path, folder: Path) -> str:
 
 def main() -> None:
     """Compare, and write a line for each round and the medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, rounds=5)
     parser.add_argument("names", nargs="*", default=KERNELS)
-    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     from payloads import catalogue, open_payload
     from payloads.fetch import fetch
@@ -102,6 +101,8 @@ def main() -> None:
                 print(f"{name}: QEMU, firmware and stub {theirs:.2f} s, efi-shim boot {ours:.2f} s, {ratios[-1]:.2f}")
         median = statistics.median(ratios)
         print(f"{name}: median ratio {median:.2f} over {options.rounds} rounds, of at most {FIGURE}")
+        what = f"`boot` of {name} beside QEMU with firmware, to the kernel's first line"
+        note(options, what, f"{median:.2f} of it", f"{FIGURE} of it")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,10 @@ The first run of each is not counted: it compiles modules and fills the page cac
 command has it, whatever PYTHONDONTWRITEBYTECODE says. Give it a machine without other work.
 
     python tests/bench/commands.py [--rounds N] [NAME ...]
-
-Exit status 1 where a median is above the figure for it.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -18,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import arguments, note
 
 COMMAND = str(Path(sys.executable).with_name("efi-shim"))
 #: Seconds that the whole command may take with --trace exact; None: it is only told.
@@ -46,13 +45,11 @@ def seconds(name: str, trace: str) -> tuple[float, float]:
     return taken, used.ru_utime + used.ru_stime
 
 
-def main() -> int:
+def main() -> None:
     """Time all, and write a line for each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, rounds=5)
     parser.add_argument("names", nargs="*", default=FIGURES)
-    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    fine = True
     for name in options.names:
         medians = {}
         for trace in ("calls", "exact"):
@@ -66,13 +63,14 @@ def main() -> int:
                 flush=True,
             )
         figure = FIGURES.get(name)
+        for trace, median in medians.items():
+            wanted = f"{figure} s" if figure and trace == "exact" else ""
+            note(options, f"`run {name} --trace {trace}`", f"{median:.2f} s", wanted)
         if figure is None:
             print(f"{name}: exact takes {medians['exact'] / medians['calls']:.1f} times as long as calls")
         elif medians["exact"] > figure:
-            fine = False
             print(f"{name}: above {figure} s")
-    return 0 if fine else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,6 @@ rows doing nothing: what is left is the cost of seeing and folding. `released` i
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -18,7 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import arguments, note
+
 KERNELS = ("debian:trixie/cloud-amd64", "debian:bookworm/cloud-amd64", "debian:trixie-backports/cloud-amd64")
+#: What exact emulation is to take at most, beside that at calls.
+FIGURE = 2.2
 MAIN = "from shim.cli import main; main()"
 NO_DIGEST = f"from shim.trace.native import NativeRecorder; NativeRecorder._hash = lambda *_: None; {MAIN}"
 #: The program, the words of the command line, and the engine.
@@ -51,9 +54,8 @@ def run(name: str, level: str) -> tuple[float, float, int, int]:
 
 def main() -> None:
     """Run all levels in turn, and write a line for each and the medians' ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, rounds=3)
     parser.add_argument("names", nargs="*", default=KERNELS)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--with", dest="more", choices=["released"], help="the released engine too: minutes each")
     options = parser.parse_args()
     levels = [each for each in LEVELS if each != "released" or options.more]
@@ -63,6 +65,8 @@ def main() -> None:
             for level in levels:
                 taken[level].append(run(name, level))
         base = statistics.median(each[0] for each in taken["calls"])
+        beside = statistics.median(each[0] for each in taken["exact"]) / base
+        note(options, f"emulation of {name} at exact, beside calls", f"{beside:.2f} of it", f"{FIGURE} of it")
         whole = statistics.median(each[1] for each in taken["exact"])
         print(f"{name}, median of {options.rounds}:")
         for level, times in taken.items():
