@@ -37,7 +37,7 @@ def memory(fakes):
 
 
 def value_of(annotation, raw, abi=X86_64):
-    return Parameter("it", "value", False, codec_of(annotation), "").decode(raw, abi, None)
+    return Parameter("it", "value", False, codec_of(annotation), "").decoder(abi, None)(raw)
 
 
 @given(st.integers(0, (1 << 64) - 1))

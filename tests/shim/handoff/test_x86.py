@@ -75,7 +75,7 @@ FIELDS = {
     "initrd_addr_max": (0x22C, 4), "xloadflags": (0x236, 2), "setup_data": (0x250, 8),
     "screen_orig_video_isVGA": (0x00F, 1), "screen_lfb_width": (0x012, 2), "screen_lfb_height": (0x014, 2),
     "screen_lfb_depth": (0x016, 2), "screen_lfb_base": (0x018, 4), "screen_lfb_size": (0x01C, 4),
-    "screen_lfb_linelength": (0x024, 2),
+    "screen_lfb_linelength": (0x024, 2), "screen_ext_lfb_base": (0x03A, 4),
 }  # fmt: skip
 
 
